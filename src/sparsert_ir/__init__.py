@@ -1,0 +1,1 @@
+"""sparsert_ir: a compiler for constant sparse matrices."""
