@@ -1,0 +1,90 @@
+"""The `sparsert` dialect: products with a constant sparse matrix, from tensors down to pointers.
+
+tensor   (tensor.py)   `constant`, `spmm`; the epilogue `bias_add`, `relu`, `residual_add`
+tiled    (tensor.py)   `tiled_spmm`: row panels and K groups decided
+thread   (thread.py)   any panel: `panel_product`, `write_panel`; a known panel: `accumulate`,
+                       `write_rows`; lanes: `load_columns`, `store_columns`; which columns:
+                       `first_column`, `column_tiles`
+pointer  (pointer.py)  `ptr_accumulate`, `ptr_write_rows`: translated to LLVM IR text in bulk
+
+A pattern is never one operation per nonzero: `accumulate` holds a whole run of multiply-adds as
+bulk attributes in the order in which they execute. `sparsert-expand` writes them out one by one.
+"""
+
+from xdsl.ir import Dialect
+
+from sparsert_ir.dialects.sparsert.attributes import (
+    Activation,
+    ActivationAttr,
+    CSRAttr,
+    ScheduleAttr,
+)
+from sparsert_ir.dialects.sparsert.checks import lane_element, lane_width
+from sparsert_ir.dialects.sparsert.pointer import PtrAccumulateOp, PtrWriteRowsOp
+from sparsert_ir.dialects.sparsert.tensor import (
+    BiasAddOp,
+    ConstantOp,
+    ReluOp,
+    ResidualAddOp,
+    SpmmOp,
+    TiledSpmmOp,
+)
+from sparsert_ir.dialects.sparsert.thread import (
+    AccumulateOp,
+    ColumnTilesOp,
+    FirstColumnOp,
+    LoadColumnsOp,
+    PanelProductOp,
+    StoreColumnsOp,
+    WritePanelOp,
+    WriteRowsOp,
+)
+
+Sparsert = Dialect(
+    "sparsert",
+    [
+        ConstantOp,
+        SpmmOp,
+        BiasAddOp,
+        ReluOp,
+        ResidualAddOp,
+        TiledSpmmOp,
+        ColumnTilesOp,
+        FirstColumnOp,
+        LoadColumnsOp,
+        StoreColumnsOp,
+        PanelProductOp,
+        AccumulateOp,
+        WritePanelOp,
+        WriteRowsOp,
+        PtrAccumulateOp,
+        PtrWriteRowsOp,
+    ],
+    [CSRAttr, ActivationAttr, ScheduleAttr],
+)
+
+__all__ = [
+    "AccumulateOp",
+    "Activation",
+    "ActivationAttr",
+    "BiasAddOp",
+    "CSRAttr",
+    "ColumnTilesOp",
+    "ConstantOp",
+    "FirstColumnOp",
+    "LoadColumnsOp",
+    "PanelProductOp",
+    "PtrAccumulateOp",
+    "PtrWriteRowsOp",
+    "ReluOp",
+    "ResidualAddOp",
+    "ScheduleAttr",
+    "Sparsert",
+    "SpmmOp",
+    "StoreColumnsOp",
+    "TiledSpmmOp",
+    "WritePanelOp",
+    "WriteRowsOp",
+    "lane_element",
+    "lane_width",
+]

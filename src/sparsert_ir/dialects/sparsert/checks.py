@@ -1,0 +1,82 @@
+"""Constraints and checks that several operations share; each says what it expected and got."""
+
+from collections.abc import Sequence
+from typing import TypeAlias, cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    DenseIntOrFPElementsAttr,
+    Float16Type,
+    Float32Type,
+    Float64Type,
+    MemRefType,
+    TensorType,
+    VectorType,
+)
+from xdsl.dialects.llvm import LLVMPointerType
+from xdsl.ir import Attribute, SSAValue
+from xdsl.irdl import base
+from xdsl.utils.exceptions import VerifyException
+
+from sparsert_ir.dense import Dense, IntArray, to_numpy
+
+Lane: TypeAlias = AnyFloat | VectorType[AnyFloat]
+"""What one thread holds of one row: a number, or a vector of adjacent columns."""
+
+DENSE = base(DenseIntOrFPElementsAttr)
+TENSOR = base(TensorType)
+MEMREF = base(MemRefType)
+POINTER = base(LLVMPointerType)
+LANE = base(Float16Type) | base(Float32Type) | base(Float64Type) | base(VectorType)
+
+
+def expect(holds: bool, what: str, expected: object, got: object) -> None:
+    if not holds:
+        raise VerifyException(f"expected {what} {expected}, got {got}")
+
+
+def check_element_type(dense: Dense, what: str, bits: int = 32) -> None:
+    element_type = cast(Attribute, dense.get_element_type())
+    expect(str(element_type) == f"i{bits}", f"{what} of element type", f"i{bits}", element_type)
+
+
+def check_permutation(rows: IntArray, row_count: int) -> None:
+    used = np.sort(rows[rows >= 0], axis=None)
+    whole = np.array_equal(used, np.arange(row_count, dtype=used.dtype))
+    expect(whole, "panels to hold", f"each of {row_count} rows once (-1 fills up)", "another set")
+
+
+def check_splits(splits: IntArray, panel_count: int, column_count: int) -> None:
+    expect(
+        splits.ndim == 2 and splits.shape[0] == panel_count and splits.shape[1] >= 2,
+        "splits of shape",
+        f"{panel_count} x (groups + 1)",
+        "x".join(map(str, splits.shape)),
+    )
+    whole = bool((splits[:, 0] == 0).all() and (splits[:, -1] == column_count).all())
+    expect(whole, "splits to run", f"from 0 to {column_count}", "others")
+    expect(bool((np.diff(splits, axis=1) >= 0).all()), "splits to be", "ascending", "others")
+
+
+def lane_width(lane: Attribute) -> int:
+    """Columns in a lane: the length of a vector, 1 for a number."""
+    return lane.get_shape()[0] if isinstance(lane, VectorType) else 1
+
+
+def lane_element(lane: Attribute) -> AnyFloat:
+    """Element type of a lane."""
+    return cast(AnyFloat, lane.element_type if isinstance(lane, VectorType) else lane)
+
+
+def check_lanes(lanes: Sequence[SSAValue]) -> None:
+    for lane in lanes:
+        expect(lane.type == lanes[0].type, "lanes all of type", lanes[0].type, lane.type)
+
+
+def check_tiling(panels: Dense, splits: Dense, rows: int, columns: int) -> None:
+    check_element_type(panels, "panels")
+    check_element_type(splits, "splits")
+    expect(len(panels.get_shape()) == 2, "panels of rank", 2, len(panels.get_shape()))
+    check_permutation(to_numpy(panels), rows)
+    check_splits(to_numpy(splits), panels.get_shape()[0], columns)

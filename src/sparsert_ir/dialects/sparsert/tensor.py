@@ -1,0 +1,293 @@
+"""Tensor level and tiled level of the `sparsert` dialect."""
+
+from typing import ClassVar, cast
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType, UnitAttr
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    VarConstraint,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+)
+from xdsl.traits import Pure
+
+from sparsert_ir.dense import Array, Dense, to_numpy
+from sparsert_ir.dialects.sparsert.attributes import ActivationAttr, CSRAttr, ScheduleAttr
+from sparsert_ir.dialects.sparsert.checks import (
+    DENSE,
+    TENSOR,
+    check_element_type,
+    check_tiling,
+    expect,
+)
+
+
+@irdl_op_definition
+class ConstantOp(IRDLOperation):
+    """A sparse matrix known at compile time, in CSR: all of its pattern and values, in bulk."""
+
+    name = "sparsert.constant"
+
+    row_offsets = prop_def(DENSE)
+    column_indices = prop_def(DENSE)
+    values = prop_def(DENSE)
+    result = result_def(TENSOR)
+
+    traits = traits_def(Pure())
+
+    assembly_format = (
+        "`row_offsets` $row_offsets `column_indices` $column_indices `values` $values"
+        " attr-dict `:` type($result)"
+    )
+
+    def __init__(self, offsets: Dense, indices: Dense, values: Dense, shape: tuple[int, int]):
+        element_type = cast(Attribute, values.get_element_type())
+        super().__init__(
+            properties={"row_offsets": offsets, "column_indices": indices, "values": values},
+            result_types=[TensorType(element_type, shape, CSRAttr())],
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = cast(TensorType[Attribute], self.result.type).get_shape()
+        return rows, columns
+
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """Row offsets, column indices and values as read-only numpy arrays."""
+        return to_numpy(self.row_offsets), to_numpy(self.column_indices), to_numpy(self.values)
+
+    def verify_(self) -> None:
+        kind = cast(TensorType[Attribute], self.result.type)
+        expect(kind.encoding == CSRAttr(), "a result encoded as", "#sparsert.csr", kind)
+        expect(len(kind.get_shape()) == 2, "a matrix of rank", 2, len(kind.get_shape()))
+        check_element_type(self.row_offsets, "row_offsets")
+        check_element_type(self.column_indices, "column_indices")
+        got = cast(Attribute, self.values.get_element_type())
+        expect(got == kind.element_type, "values of element type", kind.element_type, got)
+        offsets, indices, values = self.arrays()
+        rows, columns = self.shape
+        expect(offsets.shape == (rows + 1,), "row offsets, in number,", rows + 1, offsets.size)
+        expect(
+            indices.shape == values.shape, "as many values as indices:", indices.size, values.size
+        )
+        expect(int(offsets[0]) == 0, "the first row offset to be", 0, int(offsets[0]))
+        expect(
+            int(offsets[-1]) == values.size, "the last row offset", values.size, int(offsets[-1])
+        )
+        expect(bool((np.diff(offsets) >= 0).all()), "row offsets", "ascending", "others")
+        if not indices.size:
+            return
+        low, high = int(indices.min()), int(indices.max())
+        expect(
+            low >= 0 and high < columns, "column indices in", f"[0, {columns})", f"[{low}, {high}]"
+        )
+        ascending = np.diff(indices) > 0
+        starts = offsets[(offsets > 0) & (offsets < indices.size)]
+        ascending[starts - 1] = True
+        expect(
+            bool(ascending.all()), "column indices of each row", "ascending, each once", "others"
+        )
+
+
+def check_product(weight: TensorType[Attribute], x: TensorType[Attribute], y: Attribute) -> None:
+    expect(weight.encoding == CSRAttr(), "a weight encoded as", "#sparsert.csr", weight)
+    expect(x.get_num_dims() == 2, "x of rank", 2, x.get_num_dims())
+    (m, k), (k_of_x, n) = weight.get_shape(), x.get_shape()
+    expect(k == k_of_x, f"x with {k} rows, the weight's columns, not", k, k_of_x)
+    expect(weight.element_type == x.element_type, "x of element type", weight.element_type, x)
+    expected = TensorType(weight.element_type, [m, n])
+    expect(y == expected, "a result of type", expected, y)
+
+
+def check_epilogue(
+    bias: Dense | None, residual: SSAValue | None, row_count: int, y: Attribute
+) -> None:
+    if bias is not None:
+        expect(bias.get_shape() == (row_count,), "bias of shape", (row_count,), bias.get_shape())
+    if residual is not None:
+        expect(residual.type == y, "a residual of type", y, residual.type)
+
+
+_SPMM_FORMAT = (
+    "$weight `,` $x (`bias` $bias^)? (`activation` $activation^)? (`residual` $residual^"
+    " `:` type($residual))? (`residual_after_activation` $residual_after_activation^)?"
+)
+
+
+@irdl_op_definition
+class SpmmOp(IRDLOperation):
+    """`result = activation(weight @ x + bias + residual)`, the epilogue being optional.
+
+    With `residual_after_activation` the residual is added last, as in MobileNetV2.
+    """
+
+    name = "sparsert.spmm"
+
+    weight = operand_def(TENSOR)
+    x = operand_def(TENSOR)
+    residual = opt_operand_def(TENSOR)
+    bias = opt_prop_def(DENSE)
+    activation = opt_prop_def(ActivationAttr)
+    residual_after_activation = opt_prop_def(UnitAttr)
+    schedule = opt_prop_def(ScheduleAttr)
+    result = result_def(TENSOR)
+
+    traits = traits_def(Pure())
+
+    assembly_format = (
+        _SPMM_FORMAT + " (`schedule` $schedule^)? attr-dict"
+        " `:` type($weight) `,` type($x) `->` type($result)"
+    )
+
+    def __init__(
+        self,
+        weight: SSAValue | Operation,
+        x: SSAValue | Operation,
+        *,
+        bias: Dense | None = None,
+        activation: ActivationAttr | None = None,
+        residual: SSAValue | Operation | None = None,
+        residual_after_activation: bool = False,
+        schedule: ScheduleAttr | None = None,
+    ):
+        weight, x = SSAValue.get(weight), SSAValue.get(x)
+        weight_type = cast(TensorType[Attribute], weight.type)
+        x_type = cast(TensorType[Attribute], x.type)
+        shape = [weight_type.get_shape()[0], x_type.get_shape()[1]]
+        super().__init__(
+            operands=[weight, x, residual],
+            properties={
+                "bias": bias,
+                "activation": activation,
+                "residual_after_activation": UnitAttr() if residual_after_activation else None,
+                "schedule": schedule,
+            },
+            result_types=[TensorType(weight_type.element_type, shape)],
+        )
+
+    def verify_(self) -> None:
+        weight = cast(TensorType[Attribute], self.weight.type)
+        check_product(weight, cast(TensorType[Attribute], self.x.type), self.result.type)
+        check_epilogue(self.bias, self.residual, weight.get_shape()[0], self.result.type)
+
+
+@irdl_op_definition
+class TiledSpmmOp(IRDLOperation):
+    """`sparsert.spmm` with its rows dealt to panels and each panel's columns to K groups.
+
+    panels: P x R row numbers, the rows of each panel, filled up with -1; every row stands once.
+    splits: P x (G + 1) column numbers; K group g of panel p covers the columns from splits[p][g]
+            up to, but not including, splits[p][g + 1].
+    """
+
+    name = "sparsert.tiled_spmm"
+
+    weight = operand_def(TENSOR)
+    x = operand_def(TENSOR)
+    residual = opt_operand_def(TENSOR)
+    bias = opt_prop_def(DENSE)
+    activation = opt_prop_def(ActivationAttr)
+    residual_after_activation = opt_prop_def(UnitAttr)
+    schedule = prop_def(ScheduleAttr)
+    panels = prop_def(DENSE)
+    splits = prop_def(DENSE)
+    result = result_def(TENSOR)
+
+    traits = traits_def(Pure())
+
+    assembly_format = (
+        _SPMM_FORMAT + " `schedule` $schedule `panels` $panels `splits` $splits attr-dict"
+        " `:` type($weight) `,` type($x) `->` type($result)"
+    )
+
+    def __init__(self, spmm: SpmmOp, schedule: ScheduleAttr, panels: Dense, splits: Dense):
+        super().__init__(
+            operands=[spmm.weight, spmm.x, spmm.residual],
+            properties={
+                "bias": spmm.bias,
+                "activation": spmm.activation,
+                "residual_after_activation": spmm.residual_after_activation,
+                "schedule": schedule,
+                "panels": panels,
+                "splits": splits,
+            },
+            result_types=[spmm.result.type],
+        )
+
+    def verify_(self) -> None:
+        weight = cast(TensorType[Attribute], self.weight.type)
+        check_product(weight, cast(TensorType[Attribute], self.x.type), self.result.type)
+        rows, columns = weight.get_shape()
+        check_epilogue(self.bias, self.residual, rows, self.result.type)
+        check_tiling(self.panels, self.splits, rows, columns)
+
+
+@irdl_op_definition
+class BiasAddOp(IRDLOperation):
+    """`result[i, j] = input[i, j] + bias[i]`."""
+
+    name = "sparsert.bias_add"
+
+    T: ClassVar = VarConstraint("T", TENSOR)
+
+    input = operand_def(T)
+    bias = operand_def(TENSOR)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$input `,` $bias attr-dict `:` type($result) `,` type($bias)"
+
+    def __init__(self, input: SSAValue | Operation, bias: SSAValue | Operation):
+        super().__init__(operands=[input, bias], result_types=[SSAValue.get(input).type])
+
+    def verify_(self) -> None:
+        kind = cast(TensorType[Attribute], self.input.type)
+        expected = TensorType(kind.element_type, kind.get_shape()[:1])
+        expect(self.bias.type == expected, "a bias of type", expected, self.bias.type)
+
+
+@irdl_op_definition
+class ReluOp(IRDLOperation):
+    """`result = max(input, 0)`, element by element; NaN becomes 0."""
+
+    name = "sparsert.relu"
+
+    T: ClassVar = VarConstraint("T", TENSOR)
+
+    input = operand_def(T)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$input attr-dict `:` type($result)"
+
+    def __init__(self, input: SSAValue | Operation):
+        super().__init__(operands=[input], result_types=[SSAValue.get(input).type])
+
+
+@irdl_op_definition
+class ResidualAddOp(IRDLOperation):
+    """`result = input + residual`, element by element."""
+
+    name = "sparsert.residual_add"
+
+    T: ClassVar = VarConstraint("T", TENSOR)
+
+    input = operand_def(T)
+    residual = operand_def(T)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$input `,` $residual attr-dict `:` type($result)"
+
+    def __init__(self, input: SSAValue | Operation, residual: SSAValue | Operation):
+        super().__init__(operands=[input, residual], result_types=[SSAValue.get(input).type])

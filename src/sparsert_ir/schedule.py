@@ -1,0 +1,68 @@
+"""A schedule: every choice that decides how one product with a sparse matrix runs.
+
+A schedule never changes what is computed, only the order of the additions and how fast they run.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+from sparsert_ir.errors import ScheduleError
+
+Lowering: TypeAlias = Literal["code", "data"]
+Accumulation: TypeAlias = Literal["plain", "folded", "f32"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "lowering": ("code", "data"),
+    "accumulation": ("plain", "folded", "f32"),
+    "block_order": ("columns", "panels"),
+    "stores": ("cached", "streaming"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How `y = act(W @ x + bias)` is mapped to threads (see docs/schedules.md).
+
+    lowering:           "code" bakes the matrix into instructions, "data" streams it from memory.
+    rows_per_panel:     rows whose sums one thread holds in registers.
+    k_groups:           threads that share a panel's nonzeros; sums are added in a fixed order.
+    columns_per_thread: adjacent columns of x and y that one thread computes.
+    threads:            threads along the columns in a block (SIMD lanes on a CPU: 1).
+    column_tiles:       column tiles that one block computes one after another.
+    panels_per_block:   panels computed side by side in a block by different warps.
+    block_order:        which index moves fastest over consecutive blocks.
+    stores:             "streaming" marks y as not to be kept in caches.
+    accumulation:       f16 only: "plain" adds in f16, "folded" adds at most `fold_length`
+                        products in f16 before adding them in f32, "f32" adds every product in f32.
+    fold_length:        products per f16 partial sum when `accumulation` is "folded".
+    """
+
+    lowering: Lowering = "code"
+    rows_per_panel: int = 16
+    k_groups: int = 1
+    columns_per_thread: int = 1
+    threads: int = 64
+    column_tiles: int = 1
+    panels_per_block: int = 1
+    block_order: Literal["columns", "panels"] = "columns"
+    stores: Literal["cached", "streaming"] = "cached"
+    accumulation: Accumulation = "plain"
+    fold_length: int = 16
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            choices = _CHOICES.get(field.name)
+            if choices is not None and value not in choices:
+                raise ScheduleError(
+                    f"schedule: {field.name} must be one of {', '.join(choices)}, got {value!r}"
+                )
+            if choices is None and (type(value) is not int or value < 1):
+                raise ScheduleError(
+                    f"schedule: {field.name} must be a whole number of 1 or more, got {value!r}"
+                )
+
+    @property
+    def block_threads(self) -> int:
+        """Threads in one block."""
+        return self.threads * self.k_groups * self.panels_per_block
