@@ -1,0 +1,64 @@
+"""sparsert-partition: deal the rows of each product to row panels (register tiles)."""
+
+from dataclasses import dataclass, replace
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+
+from sparsert_ir.dense import to_dense, to_numpy
+from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, SpmmOp, TiledSpmmOp
+from sparsert_ir.errors import IRError
+from sparsert_ir.partition import balanced_panels, whole_splits
+from sparsert_ir.schedule import Schedule
+
+
+def constant_weight(weight: SSAValue, user: str) -> ConstantOp:
+    """The constant behind a weight; IRError where it is not one."""
+    if not isinstance(weight.owner, ConstantOp):
+        raise IRError(f"{user}: expected a weight made by sparsert.constant, got {weight.owner}")
+    return weight.owner
+
+
+@dataclass(frozen=True)
+class PartitionRows(RewritePattern):
+    """spmm == tiled_spmm, whatever the order of its rows"""
+
+    rows_per_panel: int | None
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: SpmmOp, rewriter: PatternRewriter) -> None:
+        schedule = Schedule() if op.schedule is None else op.schedule.data
+        if self.rows_per_panel is not None:
+            schedule = replace(schedule, rows_per_panel=self.rows_per_panel)
+        constant = constant_weight(op.weight, "sparsert-partition")
+        lengths = to_numpy(constant.row_offsets)
+        panels = balanced_panels(lengths[1:] - lengths[:-1], schedule.rows_per_panel)
+        splits = whole_splits(panels.shape[0], constant.shape[1])
+        tiled = TiledSpmmOp(op, ScheduleAttr(schedule), to_dense(panels), to_dense(splits))
+        rewriter.replace(op, tiled)
+
+
+@dataclass(frozen=True)
+class Partition(ModulePass):
+    """Turn `spmm` into `tiled_spmm`: panels of at most `rows-per-panel` rows (default: the
+    schedule's) with about as many nonzeros each; one K group.
+
+    Requires: weights made by `sparsert.constant`.
+    Guarantees: no `spmm` is left.
+    """
+
+    name = "sparsert-partition"
+
+    rows_per_panel: int | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        pattern = PartitionRows(self.rows_per_panel)
+        PatternRewriteWalker(pattern, apply_recursively=False).rewrite_module(op)

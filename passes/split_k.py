@@ -1,0 +1,41 @@
+"""sparsert-split-k: split each panel's columns into groups that different threads sum."""
+
+from dataclasses import dataclass, replace
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from sparsert_ir.dense import to_dense, to_numpy
+from sparsert_ir.dialects.sparsert import ScheduleAttr, TiledSpmmOp
+from sparsert_ir.partition import balanced_splits
+from sparsert_ir.passes.partition import constant_weight
+
+
+@dataclass(frozen=True)
+class SplitK(ModulePass):
+    """Give each panel of a `tiled_spmm` `groups` K groups (default: the schedule's) with about as
+    many nonzeros each. The groups' sums are later added in ascending order: results repeat.
+
+    Requires: `tiled_spmm` on a `sparsert.constant`.
+    Guarantees: `splits` has `groups` + 1 columns, and the schedule says so.
+    """
+
+    name = "sparsert-split-k"
+
+    groups: int | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for tiled in [inner for inner in op.walk() if isinstance(inner, TiledSpmmOp)]:
+            self._split(tiled)
+
+    def _split(self, tiled: TiledSpmmOp) -> None:
+        schedule = tiled.schedule.data
+        if self.groups is not None:
+            schedule = replace(schedule, k_groups=self.groups)
+        constant = constant_weight(tiled.weight, self.name)
+        offsets, indices, _ = constant.arrays()
+        panels = to_numpy(tiled.panels)
+        splits = balanced_splits(offsets, indices, panels, schedule.k_groups, constant.shape[1])
+        tiled.properties["splits"] = to_dense(splits)
+        tiled.properties["schedule"] = ScheduleAttr(schedule)

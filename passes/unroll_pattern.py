@@ -1,0 +1,131 @@
+"""sparsert-unroll-pattern: the matrix becomes code, one straight line per panel and K group."""
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects import scf
+from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i64
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint
+
+from sparsert_ir.building import Code, Values
+from sparsert_ir.dense import to_dense, to_numpy
+from sparsert_ir.dialects.sparsert import (
+    AccumulateOp,
+    ConstantOp,
+    PanelProductOp,
+    WritePanelOp,
+    WriteRowsOp,
+)
+from sparsert_ir.partition import panel_run
+from sparsert_ir.passes.partition import constant_weight
+
+
+class UnrollPattern(ModulePass):
+    """Replace each `panel_product` of any panel by a switch over all panels and K groups whose
+    cases hold exactly the multiply-adds of theirs (`accumulate`), in ascending order of columns.
+
+    A `write_panel` of the same sums moves into the cases as `write_rows` with known rows.
+
+    Requires: weights made by `sparsert.constant`.
+    Guarantees: no `panel_product`, `write_panel` or `sparsert.constant` is left in a kernel; all
+    zeros of the matrix are gone. `panel` and `group` are in range by construction, so the last case
+    is the default.
+    """
+
+    name = "sparsert-unroll-pattern"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for product in [inner for inner in op.walk() if isinstance(inner, PanelProductOp)]:
+            _unroll(product)
+
+
+def _unroll(product: PanelProductOp) -> None:
+    constant = constant_weight(product.weight, UnrollPattern.name)
+    write = _only_writer(product)
+    code = Code(InsertPoint.before(product))
+    panels, splits = to_numpy(product.panels), to_numpy(product.splits)
+    groups = splits.shape[1] - 1
+    selector = product.panel
+    if groups > 1:
+        selector = code.add(code.multiply(product.panel, code.index(groups)), product.group)
+    offsets, indices, values = constant.arrays()
+
+    def case(inner: Code, number: int) -> Values:
+        panel, group = divmod(number, groups)
+        begin, end = int(splits[panel, group]), int(splits[panel, group + 1])
+        columns, rows, order = panel_run(offsets, indices, panels[panel], begin, end)
+        sums = inner.do(
+            AccumulateOp(
+                product.x,
+                product.column,
+                to_dense(columns),
+                to_dense(rows),
+                to_dense(values[order]),
+                product.result_types,
+                product.fold,
+            )
+        )
+        if write is None:
+            return sums
+        inner.do(_write_rows(write, sums, panel))
+        return []
+
+    case_count = panels.shape[0] * groups
+    sums = _switch(code, selector, case_count, [] if write else product.result_types, case)
+    for old, new in zip(product.sums, sums, strict=False):
+        old.replace_all_uses_with(new)
+    _erase(write, product, constant)
+
+
+def _only_writer(product: PanelProductOp) -> WritePanelOp | None:
+    """The `write_panel` that alone uses the sums, in the same block."""
+    users = {use.operation for total in product.sums for use in total.uses}
+    if len(users) != 1:
+        return None
+    user = users.pop()
+    same_place = user.parent_block() is product.parent_block()
+    return user if isinstance(user, WritePanelOp) and same_place else None
+
+
+def _write_rows(write: WritePanelOp, sums: Values, panel: int) -> WriteRowsOp:
+    rows = to_numpy(write.panels)[panel]
+    properties = {
+        name: write.properties.get(name)
+        for name in ("activation", "residual_after_activation", "streaming")
+    }
+    properties["rows"] = to_dense(rows)
+    if write.bias is not None:
+        bias = to_numpy(write.bias)
+        properties["bias"] = to_dense(bias[rows] * (rows >= 0).astype(bias.dtype))
+    return WriteRowsOp(sums, write.y, write.column, write.residual, properties)
+
+
+def _switch(
+    code: Code,
+    selector: SSAValue,
+    case_count: int,
+    result_types: Sequence[object],
+    case: Callable[[Code, int], Values],
+) -> Values:
+    """`scf.index_switch` over 0 ... case_count - 1; straight-line code where there is one case."""
+    if case_count == 1:
+        return case(code, 0)
+    regions: list[Region] = []
+    for number in range(case_count):
+        block = Block()
+        inner = Code(block)
+        inner.end_with(case(inner, number))
+        regions.append(Region(block))
+    numbers = cast(DenseArrayBase, DenseArrayBase.from_list(i64, range(case_count - 1)))
+    *cases, default = regions
+    return code.do(scf.IndexSwitchOp(selector, numbers, default, cases, result_types))  # pyright: ignore[reportArgumentType]
+
+
+def _erase(*ops: Operation | None) -> None:
+    for op in ops:
+        if op is not None and not (isinstance(op, ConstantOp) and op.result.first_use):
+            op.detach()
+            op.erase()

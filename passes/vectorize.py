@@ -1,0 +1,142 @@
+"""sparsert-vectorize: give each thread several adjacent columns."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects import arith, func, memref, vector
+from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp, VectorType, i64
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from sparsert_ir.building import Code, array_type
+from sparsert_ir.dialects import gpu
+from sparsert_ir.dialects.sparsert import (
+    ColumnTilesOp,
+    FirstColumnOp,
+    LoadColumnsOp,
+    PanelProductOp,
+    ScheduleAttr,
+    lane_element,
+)
+from sparsert_ir.epilogue import splat
+from sparsert_ir.errors import IRError, ScheduleError
+
+_ELEMENTWISE = (arith.AddfOp, arith.MaximumfOp, arith.ExtFOp, arith.TruncFOp)
+_WORKGROUP_MEMORY = 3
+
+
+@dataclass(frozen=True)
+class Vectorize(ModulePass):
+    """Widen every lane from one column to `columns-per-thread` (default: the schedule's).
+
+    f16 lanes become pairs that one `fma.rn.f16x2` multiplies. Two columns of f16 work for any N;
+    otherwise N must be a multiple of the width, so that every access is aligned.
+
+    Requires: a mapping pass; lanes of one column; the pattern not yet unrolled.
+    Guarantees: the same result with fewer threads; the launch covers all columns.
+    """
+
+    name = "sparsert-vectorize"
+
+    columns_per_thread: int | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for holder in list(op.body.block.ops):
+            if isinstance(holder, gpu.ModuleOp):
+                self._widen_module(op, holder)
+            elif isinstance(holder, func.FuncOp) and "sparsert.schedule" in holder.attributes:
+                width = self._width(holder)
+                if width > 1:
+                    _widen_ops(holder, width)
+
+    def _widen_module(self, module: ModuleOp, kernels: gpu.ModuleOp) -> None:
+        for kernel in kernels.body.block.ops:
+            if not isinstance(kernel, gpu.FuncOp):
+                continue
+            width = self._width(kernel)
+            if width == 1:
+                continue
+            _check_alignment(kernel, width)
+            _widen_workgroup_memory(kernels, width)
+            _widen_ops(kernel, width)
+            _widen_launch(module, kernel.sym_name.data, width)
+
+    def _width(self, kernel: Operation) -> int:
+        if self.columns_per_thread is not None:
+            return self.columns_per_thread
+        schedule = kernel.attributes.get("sparsert.schedule")
+        return schedule.data.columns_per_thread if isinstance(schedule, ScheduleAttr) else 1
+
+
+def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
+    y = cast(MemRefType[Attribute], kernel.body.block.args[-1].type)
+    columns = y.get_shape()[-1]
+    pair_of_f16 = width == 2 and str(y.element_type) == "f16"
+    if columns % width and not pair_of_f16:
+        raise ScheduleError(
+            f"schedule: columns_per_thread = {width} needs a number of columns that is a multiple"
+            f" of it (or pairs of f16), got N = {columns}"
+        )
+
+
+def _widen_workgroup_memory(kernels: gpu.ModuleOp, width: int) -> None:
+    for op in kernels.walk():
+        if isinstance(op, memref.GlobalOp) and _in_workgroup(op.type):
+            op.properties["type"] = _widened(op.type, width)
+        elif isinstance(op, memref.GetGlobalOp) and _in_workgroup(op.memref.type):
+            kind = cast(MemRefType[Attribute], op.memref.type)
+            Rewriter.replace_value_with_new_type(op.memref, _widened(kind, width))
+
+
+def _in_workgroup(kind: Attribute) -> bool:
+    space = cast(MemRefType[Attribute], kind).memory_space
+    return isinstance(space, IntegerAttr) and space.value.data == _WORKGROUP_MEMORY
+
+
+def _widened(kind: MemRefType[Attribute], width: int) -> MemRefType[Attribute]:
+    *outer, last = kind.get_shape()
+    return array_type([*outer, last * width], kind.element_type, _WORKGROUP_MEMORY)
+
+
+def _widen_launch(module: ModuleOp, kernel: str, width: int) -> None:
+    for function in module.body.block.ops:
+        launches = (op for op in function.walk() if isinstance(op, gpu.LaunchFuncOp))
+        if any(launch.kernel.string_value().endswith(kernel) for launch in launches):
+            _widen_ops(function, width)
+
+
+def _widen_ops(function: Operation, width: int) -> None:
+    """Widen in program order, so that every operand is wide before its users are looked at."""
+    for op in list(function.walk()):
+        if isinstance(op, (FirstColumnOp, ColumnTilesOp)):
+            op.properties["width"] = IntegerAttr(op.width.value.data * width, i64)
+        elif isinstance(op, (PanelProductOp, LoadColumnsOp)):
+            _widen_results(op, width)
+        elif isinstance(op, _ELEMENTWISE) and _has_wide_operand(op):
+            _splat_operands(op, width)
+            _widen_results(op, width)
+        elif isinstance(op, vector.BroadcastOp | vector.FMAOp):
+            raise IRError(f"sparsert-vectorize: expected lanes of one column, got {op.name}")
+
+
+def _has_wide_operand(op: Operation) -> bool:
+    return any(isinstance(operand.type, VectorType) for operand in op.operands)
+
+
+def _widen_results(op: Operation, width: int) -> None:
+    for result in list(op.results):
+        if isinstance(result.type, VectorType):
+            raise IRError(f"sparsert-vectorize: expected lanes of one column, got {result.type}")
+        Rewriter.replace_value_with_new_type(result, VectorType(lane_element(result.type), [width]))
+
+
+def _splat_operands(op: Operation, width: int) -> None:
+    code = Code(InsertPoint.before(op))
+    wide: list[SSAValue] = []
+    for operand in op.operands:
+        lane = VectorType(lane_element(operand.type), [width])
+        narrow = not isinstance(operand.type, VectorType)
+        wide.append(splat(code, operand, lane) if narrow else operand)
+    op.operands = wide

@@ -1,0 +1,144 @@
+"""A thin layer over xDSL's builder for writing loops and index arithmetic readably."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+from xdsl.builder import Builder
+from xdsl.dialects import arith, memref, scf
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    FloatAttr,
+    IndexType,
+    IntegerAttr,
+    MemRefType,
+    StringAttr,
+    UnitAttr,
+)
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.rewriter import InsertPoint
+
+from sparsert_ir.dense import Dense
+
+Values: TypeAlias = Sequence[SSAValue]
+
+
+class Code:
+    """Writes operations at one place; every method returns the value that it made."""
+
+    def __init__(self, where: InsertPoint | Block):
+        point = InsertPoint.at_end(where) if isinstance(where, Block) else where
+        self._builder = Builder(point)
+
+    def insert(self, op: Operation) -> SSAValue:
+        """Insert `op`; returns its first result."""
+        self._builder.insert(op)
+        return op.results[0]
+
+    def do(self, op: Operation) -> Values:
+        """Insert `op`; returns all its results."""
+        self._builder.insert(op)
+        return op.results
+
+    def index(self, value: int) -> SSAValue:
+        return self.insert(arith.ConstantOp(IntegerAttr(value, IndexType())))
+
+    def number(self, value: float, element_type: AnyFloat) -> SSAValue:
+        return self.insert(arith.ConstantOp(FloatAttr(value, element_type)))
+
+    def add(self, left: SSAValue, right: SSAValue) -> SSAValue:
+        return self.insert(arith.AddiOp(left, right))
+
+    def multiply(self, left: SSAValue, right: SSAValue) -> SSAValue:
+        return self.insert(arith.MuliOp(left, right))
+
+    def minimum(self, left: SSAValue, right: SSAValue) -> SSAValue:
+        return self.insert(arith.MinUIOp(left, right))
+
+    def compare(
+        self, left: SSAValue, predicate: Literal["ult", "sge", "eq"], right: SSAValue
+    ) -> SSAValue:
+        return self.insert(arith.CmpiOp(left, right, predicate))
+
+    def both(self, left: SSAValue, right: SSAValue) -> SSAValue:
+        return self.insert(arith.AndIOp(left, right))
+
+    def select(self, condition: SSAValue, yes: SSAValue, no: SSAValue) -> SSAValue:
+        return self.insert(arith.SelectOp(condition, yes, no))
+
+    def as_index(self, value: SSAValue) -> SSAValue:
+        return self.insert(arith.IndexCastOp(value, IndexType()))
+
+    def load(self, buffer: SSAValue, *indices: SSAValue) -> SSAValue:
+        return self.insert(memref.LoadOp.get(buffer, indices))
+
+    def table(self, name: str, kind: MemRefType[Attribute]) -> SSAValue:
+        """The address of a `memref.global`."""
+        return self.insert(memref.GetGlobalOp(name, kind))
+
+    def when(self, condition: SSAValue, body: Callable[["Code"], None]) -> None:
+        """`scf.if` without results."""
+        block = Block()
+        inner = Code(block)
+        body(inner)
+        inner.do_nothing()
+        self._builder.insert(scf.IfOp(condition, [], Region(block)))
+
+    def do_nothing(self) -> None:
+        """End a region that yields nothing."""
+        self._builder.insert(scf.YieldOp())
+
+    def loop(
+        self,
+        begin: SSAValue,
+        end: SSAValue,
+        step: SSAValue,
+        body: Callable[["Code", SSAValue], None],
+    ) -> None:
+        """`scf.for` without carried values; `body` gets the induction variable."""
+        self.sum_loop(begin, end, step, [], lambda code, i, _: (body(code, i), [])[1])
+
+    def sum_loop(
+        self,
+        begin: SSAValue,
+        end: SSAValue,
+        step: SSAValue,
+        carried: Values,
+        body: Callable[["Code", SSAValue, Values], Values],
+    ) -> Values:
+        """`scf.for` with carried values; `body` returns their next ones."""
+        block = Block(arg_types=[IndexType(), *(value.type for value in carried)])
+        inner = Code(block)
+        inner.end_with(body(inner, block.args[0], block.args[1:]))
+        return self.do(scf.ForOp(begin, end, step, carried, Region(block)))
+
+    def end_with(self, values: Values) -> None:
+        """End a region that yields `values`."""
+        self._builder.insert(scf.YieldOp(*values))
+
+
+def memref_of(kind: Attribute, space: int | None = None) -> MemRefType[Attribute]:
+    """The row-major memref of a tensor type, in a memory space (3: workgroup, 4: constant)."""
+    assert hasattr(kind, "get_shape")
+    shape: tuple[int, ...] = kind.get_shape()  # pyright: ignore[reportAttributeAccessIssue]
+    element: Attribute = kind.element_type  # pyright: ignore[reportAttributeAccessIssue]
+    return array_type(shape, element, space)
+
+
+def array_type(
+    shape: Sequence[int], element_type: Attribute, space: int | None = None
+) -> MemRefType[Attribute]:
+    """A row-major memref; `space` 3 is workgroup memory, 4 constant memory."""
+    if space is None:
+        return MemRefType(element_type, shape)
+    return MemRefType(element_type, shape, memory_space=IntegerAttr(space, 64))
+
+
+def constant_table(name: str, data: Dense, space: int | None = None) -> memref.GlobalOp:
+    """A read-only `memref.global` that holds `data`."""
+    kind = memref_of(data.type, space)
+    return memref.GlobalOp.get(StringAttr(name), kind, data, constant=UnitAttr())
+
+
+def workgroup_buffer(name: str, kind: MemRefType[Attribute]) -> memref.GlobalOp:
+    """Uninitialised memory of one block."""
+    return memref.GlobalOp.get(StringAttr(name), kind, UnitAttr())

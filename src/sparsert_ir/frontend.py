@@ -1,0 +1,85 @@
+"""Tensor-level IR of one layer, built from Python."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xdsl.dialects import arith, func
+from xdsl.dialects.builtin import AnyFloat, ModuleOp, TensorType, f16, f32
+from xdsl.ir import Attribute, Block, Region, SSAValue
+
+from sparsert_ir.building import Code
+from sparsert_ir.dense import Array, to_dense
+from sparsert_ir.dialects.sparsert import (
+    BiasAddOp,
+    ConstantOp,
+    ReluOp,
+    ResidualAddOp,
+    ScheduleAttr,
+    SpmmOp,
+)
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.schedule import Schedule
+
+ELEMENT_TYPES: dict[str, AnyFloat] = {"f32": f32, "f16": f16}
+"""Element types of x, the weight and y."""
+NUMPY_TYPES = {"f32": "float32", "f16": "float16"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """`y = activation(matrix @ x + bias + residual)` with x of `columns` columns.
+
+    bias:     M numbers or None, in float32.
+    residual: "none", or "before" or "after" the activation.
+    """
+
+    matrix: SparseMatrix
+    columns: int
+    bias: Array | None = None
+    activation: Literal["relu"] | None = None
+    residual: Literal["none", "before", "after"] = "none"
+    dtype: Literal["f32", "f16"] = "f32"
+    schedule: Schedule | None = None
+    name: str = "spmm"
+
+
+def constant_of(matrix: SparseMatrix) -> ConstantOp:
+    """The matrix as `sparsert.constant`."""
+    return ConstantOp(
+        to_dense(matrix.row_offsets),
+        to_dense(matrix.column_indices),
+        to_dense(matrix.values),
+        matrix.shape,
+    )
+
+
+def build_module(layer: Layer) -> ModuleOp:
+    """A module with the function `@name(x[, residual]) -> y`, its epilogue not yet fused."""
+    element_type = ELEMENT_TYPES[layer.dtype]
+    rows, depth = layer.matrix.shape
+    x_type = TensorType(element_type, [depth, layer.columns])
+    y_type = TensorType(element_type, [rows, layer.columns])
+    inputs: list[Attribute] = [x_type] if layer.residual == "none" else [x_type, y_type]
+    block = Block(arg_types=inputs)
+    for argument, name in zip(block.args, ("x", "residual"), strict=False):
+        argument.name_hint = name
+    code = Code(block)
+    code.do(func.ReturnOp(_write_layer(code, layer, list(block.args))))
+    return ModuleOp([func.FuncOp(layer.name, (inputs, [y_type]), Region(block))])
+
+
+def _write_layer(code: Code, layer: Layer, arguments: list[SSAValue]) -> SSAValue:
+    dtype = NUMPY_TYPES[layer.dtype]
+    weight = code.insert(constant_of(layer.matrix.astype(dtype)))
+    weight.name_hint = "weight"
+    schedule = None if layer.schedule is None else ScheduleAttr(layer.schedule)
+    y = code.insert(SpmmOp(weight, arguments[0], schedule=schedule))
+    if layer.bias is not None:
+        y = code.insert(BiasAddOp(y, code.insert(arith.ConstantOp(to_dense(layer.bias, dtype)))))
+    if layer.residual == "before":
+        y = code.insert(ResidualAddOp(y, arguments[1]))
+    if layer.activation == "relu":
+        y = code.insert(ReluOp(y))
+    if layer.residual == "after":
+        y = code.insert(ResidualAddOp(y, arguments[1]))
+    return y

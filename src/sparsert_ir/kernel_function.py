@@ -1,0 +1,106 @@
+"""What the two mapping passes share: reading a tensor function that is one product."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.dialects import arith, func
+from xdsl.dialects.builtin import AnyFloat, MemRefType, ModuleOp, TensorType, f32
+from xdsl.ir import Attribute, BlockArgument, SSAValue
+
+from sparsert_ir.building import memref_of
+from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
+from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp
+from sparsert_ir.errors import IRError
+from sparsert_ir.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class ProductFunction:
+    """`func.func @name(tensors) -> tensor` whose body is one `tiled_spmm`."""
+
+    function: func.FuncOp
+    product: TiledSpmmOp
+    constant: ConstantOp
+
+    @property
+    def name(self) -> str:
+        return self.function.sym_name.data
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.product.schedule.data
+
+    @property
+    def panel_count(self) -> int:
+        return self.product.panels.get_shape()[0]
+
+    @property
+    def panel_height(self) -> int:
+        return self.product.panels.get_shape()[1]
+
+    @property
+    def columns(self) -> int:
+        """N: columns of x and y."""
+        return cast(TensorType[Attribute], self.product.result.type).get_shape()[1]
+
+    @property
+    def element_type(self) -> AnyFloat:
+        """Element type of x, y and the weight."""
+        return cast(TensorType[AnyFloat], self.product.result.type).element_type
+
+    @property
+    def sum_type(self) -> AnyFloat:
+        """Element type in which products are added."""
+        return self.element_type if self.schedule.accumulation == "plain" else f32
+
+    @property
+    def fold(self) -> int | None:
+        """Products added in the element type of x before they are added in a wider one."""
+        if self.sum_type == self.element_type:
+            return None
+        return self.schedule.fold_length if self.schedule.accumulation == "folded" else 1
+
+    def bias(self) -> Dense | None:
+        """The bias in the element type of the sums, M numbers."""
+        bias = self.product.bias
+        return None if bias is None else to_dense(to_numpy(bias), numpy_dtype(self.sum_type))
+
+    def buffer_types(self) -> list[MemRefType[Attribute]]:
+        """The function's tensors as memrefs, the result as the last one."""
+        tensors = [*self.function.function_type.inputs, self.product.result.type]
+        return [memref_of(tensor) for tensor in tensors]
+
+    def position(self, value: SSAValue) -> int:
+        """Which argument of the function `value` is."""
+        assert isinstance(value, BlockArgument)
+        return value.index
+
+    def schedule_attr(self) -> ScheduleAttr:
+        return self.product.schedule
+
+
+def product_functions(module: ModuleOp, user: str) -> list[ProductFunction]:
+    """Every function of the module with a `tiled_spmm`; IRError for one that is more than that."""
+    functions = [op for op in module.body.block.ops if isinstance(op, func.FuncOp)]
+    return [
+        _product_function(function, user)
+        for function in functions
+        if any(isinstance(op, TiledSpmmOp) for op in function.walk())
+    ]
+
+
+def _product_function(function: func.FuncOp, user: str) -> ProductFunction:
+    body = [op for op in function.body.block.ops if not isinstance(op, arith.ConstantOp)]
+    expected = f"{user}: expected function @{function.sym_name.data} to be one product"
+    products = [op for op in body if isinstance(op, TiledSpmmOp)]
+    constants = [op for op in body if isinstance(op, ConstantOp)]
+    if len(products) != 1 or len(constants) != 1 or len(body) != 3:
+        others = sorted({op.name for op in body} - {"sparsert.constant", "func.return"})
+        raise IRError(f"{expected} with a fused epilogue, got {', '.join(others)}")
+    product, returned = products[0], function.body.block.last_op
+    if not isinstance(returned, func.ReturnOp) or list(returned.operands) != [product.result]:
+        raise IRError(f"{expected} that returns its result")
+    for value in (product.x, product.residual):
+        if value is not None and not isinstance(value, BlockArgument):
+            raise IRError(f"{expected} of its arguments, got {value.owner}")
+    return ProductFunction(function, product, constants[0])
