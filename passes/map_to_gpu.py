@@ -7,7 +7,6 @@ from xdsl.dialects import arith, func
 from xdsl.dialects.builtin import (
     MemRefType,
     ModuleOp,
-    StringAttr,
     SymbolRefAttr,
     UnitAttr,
     i32,
@@ -75,7 +74,7 @@ def _replace_body_with_launch(product: ProductFunction, module_name: str) -> Non
     grid = [columns, panels, one] if schedule.block_order == "columns" else [panels, columns, one]
     threads = [code.index(size) for size in _launch_shape(product)]
     kernel = SymbolRefAttr(module_name, [product.name])
-    code.do(gpu.LaunchFuncOp(kernel, grid, threads, kernelOperands=list(block.args)))
+    code.do(gpu.LaunchFuncOp(kernel, grid, threads, block.args))
     code.do(func.ReturnOp())
     old = product.function
     new = func.FuncOp(product.name, (types, []), Region(block))
@@ -110,18 +109,11 @@ class KernelBuilder:
         block = Block(arg_types=types)
         code = Code(block)
         self._write_body(code, block)
-        code.do(gpu.ReturnOp([]))
-        kernel = gpu.FuncOp(
-            product.name,
-            (types, []),
-            Region(block),
-            kernel=True,
-            known_block_size=_launch_shape(product),
-        )
+        code.do(gpu.ReturnOp())
+        kernel = gpu.FuncOp(product.name, types, Region(block), _launch_shape(product))
         kernel.attributes["sparsert.schedule"] = product.schedule_attr()
         contents: list[Operation] = [*self._globals(), kernel]
-        name = StringAttr(f"{product.name}_kernels")
-        return gpu.ModuleOp(name, Region(Block(contents)))  # pyright: ignore[reportArgumentType]
+        return gpu.ModuleOp(f"{product.name}_kernels", Region(Block(contents)))
 
     def _globals(self) -> list[Operation]:
         if self.product.schedule.k_groups == 1:
@@ -147,7 +139,7 @@ class KernelBuilder:
     def _write_body(self, code: Code, block: Block) -> None:
         schedule = self.product.schedule
         order = ("x", "y") if schedule.block_order == "columns" else ("y", "x")
-        column_block = code.insert(gpu.BlockIdOp(_dimension(order[0])))
+        column_block = code.insert(gpu.BlockIdOp(order[0]))
         position = self._position(code, order[1])
         if schedule.column_tiles == 1:
             self._write_tile(code, block, column_block, position)
@@ -166,13 +158,13 @@ class KernelBuilder:
 
     def _position(self, code: Code, panel_dimension: str) -> Position:
         schedule = self.product.schedule
-        panel = code.insert(gpu.BlockIdOp(_dimension(panel_dimension)))
-        thread = code.insert(gpu.ThreadIdOp(_dimension("x")))
+        panel = code.insert(gpu.BlockIdOp(panel_dimension))
+        thread = code.insert(gpu.ThreadIdOp("x"))
         zero = code.index(0)
-        group = code.insert(gpu.ThreadIdOp(_dimension("y"))) if schedule.k_groups > 1 else zero
+        group = code.insert(gpu.ThreadIdOp("y")) if schedule.k_groups > 1 else zero
         slot, valid = zero, None
         if schedule.panels_per_block > 1:
-            slot = code.insert(gpu.ThreadIdOp(_dimension("z")))
+            slot = code.insert(gpu.ThreadIdOp("z"))
             panel = code.add(code.multiply(panel, code.index(schedule.panels_per_block)), slot)
             if self.product.panel_count % schedule.panels_per_block:
                 valid = code.compare(panel, "ult", code.index(self.product.panel_count))
@@ -289,9 +281,6 @@ class KernelBuilder:
         assert total is not None
         return total
 
-
-def _dimension(name: str) -> gpu.DimensionAttr:
-    return gpu.DimensionAttr(gpu.DimensionEnum(name))
 
 
 def _check_launch(product: ProductFunction) -> None:

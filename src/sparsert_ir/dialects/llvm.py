@@ -1,0 +1,47 @@
+"""xDSL's `llvm` dialect and the operations that it lacks."""
+
+from typing import cast
+
+from xdsl.dialects.builtin import IntegerType, VectorType
+from xdsl.dialects.llvm import LLVM
+from xdsl.ir import Attribute, Dialect, SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    base,
+    irdl_op_definition,
+    operand_def,
+    result_def,
+    traits_def,
+)
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+
+
+@irdl_op_definition
+class ExtractElementOp(IRDLOperation):
+    """One element of a vector."""
+
+    name = "llvm.extractelement"
+
+    vector = operand_def(base(VectorType))
+    position = operand_def(base(IntegerType))
+    result = result_def()
+
+    traits = traits_def(Pure())
+
+    assembly_format = (
+        "$vector `[` $position `:` type($position) `]` attr-dict"
+        " `:` type($vector) `->` type($result)"
+    )
+
+    def __init__(self, vector: SSAValue, position: SSAValue):
+        element = cast(VectorType[Attribute], vector.type).element_type
+        super().__init__(operands=[vector, position], result_types=[element])
+
+    def verify_(self) -> None:
+        element = cast(VectorType[Attribute], self.vector.type).element_type
+        if self.result.type != element:
+            raise VerifyException(f"expected a result of type {element}, got {self.result.type}")
+
+
+Llvm = Dialect("llvm", [*LLVM.operations, ExtractElementOp], list(LLVM.attributes))
