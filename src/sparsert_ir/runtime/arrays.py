@@ -1,0 +1,278 @@
+"""Arrays of any GPU library, read without a copy: torch, cupy, and the two exchange protocols.
+
+An `ArrayLibrary` answers for all arrays of one type how to read one, on which stream its library
+works, and how to make another; `library_of` finds it once per type.
+"""
+
+import functools
+import math
+import sys
+from typing import Any, NamedTuple, Protocol
+
+from sparsert_ir.errors import CallError
+from sparsert_ir.runtime.streams import order_after
+
+DTYPE_NAMES = {"<f4": "f32", "<f2": "f16"}
+"""Element types of kernels, by numpy's notation."""
+
+DTYPE_BYTES = {"f32": 4, "f16": 2}
+
+
+class ArrayView(NamedTuple):
+    """What a kernel must know of an array.
+
+    pointer:    address of the first element.
+    dtype:      "f32", "f16", or the library's name of any other type.
+    contiguous: whether the elements lie in row-major order without gaps.
+    device:     number of the GPU that holds it, None for memory that no GPU owns.
+    readonly:   whether its owner forbids writing.
+    """
+
+    pointer: int
+    shape: tuple[int, ...]
+    dtype: str
+    contiguous: bool
+    device: int | None
+    readonly: bool
+
+
+class ArrayLibrary(Protocol):
+    """How the arrays of one type are read and made."""
+
+    def current_stream(self, array: Any) -> int:
+        """Handle of the stream on which the library works with `array` now."""
+        ...
+
+    def view(self, array: Any, stream: int) -> ArrayView:
+        """Read `array` for use on `stream`; the host never waits."""
+        ...
+
+    def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
+        """A new array of the type and on the device of `like`.
+
+        stream: where it will be used, None for the library's current stream.
+        """
+        ...
+
+
+class TorchLibrary:
+    """torch.Tensor."""
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+        self._dtypes = {torch.float32: "f32", torch.float16: "f16"}
+        # What torch.cuda.current_stream wraps into a Python object, at a tenth of its cost.
+        self._raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+
+    def current_stream(self, array: Any) -> int:
+        if not array.is_cuda:
+            return 0
+        ordinal = array.device.index
+        if self._raw_stream is not None:
+            return self._raw_stream(ordinal)
+        return self._torch.cuda.current_stream(ordinal).cuda_stream
+
+    def view(self, array: Any, stream: int) -> ArrayView:
+        dtype = array.dtype
+        try:
+            return ArrayView(
+                array.data_ptr(),
+                array.shape,
+                self._dtypes.get(dtype) or str(dtype),
+                array.is_contiguous(),
+                array.device.index if array.is_cuda else None,
+                False,
+            )
+        except RuntimeError as error:
+            # Sparse, fake and wrapped tensors have no address.
+            raise CallError(f"expected a tensor in dense storage, got {error}") from error
+
+    def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
+        torch = self._torch
+        if stream is None:
+            return torch.empty(shape, dtype=like.dtype, device=like.device)
+        # The allocator hands memory out again in the order of the stream it was allocated on.
+        with torch.cuda.stream(torch.cuda.ExternalStream(stream, device=like.device)):
+            return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+
+class CupyLibrary:
+    """cupy.ndarray."""
+
+    def __init__(self, cupy: Any) -> None:
+        self._cupy = cupy
+
+    def current_stream(self, array: Any) -> int:
+        return self._cupy.cuda.get_current_stream(array.data.device_id).ptr
+
+    def view(self, array: Any, stream: int) -> ArrayView:
+        dtype = array.dtype.str
+        return ArrayView(
+            array.data.ptr,
+            array.shape,
+            DTYPE_NAMES.get(dtype, dtype),
+            array.flags.c_contiguous,
+            array.data.device_id,
+            False,
+        )
+
+    def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
+        cupy = self._cupy
+        with like.device:
+            if stream is None:
+                return cupy.empty(shape, dtype=like.dtype)
+            with cupy.cuda.ExternalStream(stream, like.device.id):
+                return cupy.empty(shape, dtype=like.dtype)
+
+
+class CudaArrayInterfaceLibrary:
+    """Objects with `__cuda_array_interface__`, version 3 (numba's documentation defines it)."""
+
+    def current_stream(self, array: Any) -> int:
+        return _interface(array).get("stream") or 0
+
+    def view(self, array: Any, stream: int) -> ArrayView:
+        interface = _interface(array)
+        order_after(interface.get("stream"), stream)
+        pointer, readonly = interface["data"]
+        shape, typestr = tuple(interface["shape"]), interface["typestr"]
+        strides = interface.get("strides")
+        return ArrayView(
+            pointer,
+            shape,
+            DTYPE_NAMES.get(typestr, typestr),
+            strides is None or is_contiguous(shape, strides, int(typestr[2:])),
+            self.device_of(pointer),
+            bool(readonly),
+        )
+
+    def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
+        return _device_array(self.view(like, stream or 0), shape, stream)
+
+    def device_of(self, pointer: int) -> int | None:
+        """The GPU that owns an address: the interface does not tell."""
+        from cuda.bindings import driver
+
+        which = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        status, ordinal = driver.cuPointerGetAttribute(which, pointer)
+        return None if status else int(ordinal)
+
+
+class DlpackLibrary:
+    """Objects with `__dlpack__`: the producer makes its data safe to use on the kernel's stream."""
+
+    def current_stream(self, array: Any) -> int:
+        return 0
+
+    def view(self, array: Any, stream: int) -> ArrayView:
+        from cuda.core.utils import StridedMemoryView
+
+        kind, ordinal = array.__dlpack_device__()
+        if kind not in _DLPACK_CUDA_DEVICES:
+            return ArrayView(0, (), "", False, None, False)
+        try:
+            # DLPack's number of the default stream is 1.
+            view = StridedMemoryView.from_dlpack(array, stream or 1)
+        except (BufferError, TypeError, ValueError, NotImplementedError) as error:
+            raise CallError(f"expected an array that DLPack can export, got {error}") from error
+        dtype = "" if view.dtype is None else view.dtype.str
+        contiguous = view.strides is None or is_contiguous(view.shape, view.strides, 1)
+        name = DTYPE_NAMES.get(dtype, dtype)
+        return ArrayView(view.ptr, tuple(view.shape), name, contiguous, ordinal, view.readonly)
+
+    def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
+        return _device_array(self.view(like, stream or 0), shape, stream)
+
+
+_DLPACK_CUDA_DEVICES = frozenset({2, 13})
+"""kDLCUDA and kDLCUDAManaged of dlpack.h."""
+
+_DLPACK_NO_ORDERING = -1
+"""The stream by which a consumer says that it orders the work itself."""
+
+
+@functools.cache
+def library_of(kind: type) -> ArrayLibrary:
+    """The library for arrays of type `kind`; CallError for a type that is no array."""
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+    if torch is not None and issubclass(kind, torch.Tensor):
+        return TorchLibrary(torch)
+    if cupy is not None and issubclass(kind, cupy.ndarray):
+        return CupyLibrary(cupy)
+    if hasattr(kind, "__cuda_array_interface__"):
+        return CudaArrayInterfaceLibrary()
+    if hasattr(kind, "__dlpack__") and hasattr(kind, "__dlpack_device__"):
+        return DlpackLibrary()
+    raise CallError(
+        "expected an array on a GPU (torch, cupy, or with __cuda_array_interface__ or"
+        f" __dlpack__), got {kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...], unit: int) -> bool:
+    """Whether strides are those of row-major order; `unit` is the stride of one element."""
+    expected = unit
+    for extent, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if extent > 1 and stride != expected:
+            return False
+        expected *= extent
+    return True
+
+
+def _interface(array: Any) -> dict[str, Any]:
+    try:
+        return array.__cuda_array_interface__
+    except AttributeError as error:
+        raise CallError(f"expected an array on a GPU, got {error}") from error
+
+
+class DeviceArray:
+    """Memory on a GPU, made for a result whose caller's library cannot allocate it for us.
+
+    Any library takes it through `__dlpack__` or `__cuda_array_interface__`, without a copy.
+    """
+
+    def __init__(self, memory: Any, shape: tuple[int, ...], dtype: str, stream: int) -> None:
+        """memory: a `cuda.core.Buffer`; stream: where its content is made."""
+        import numpy as np
+        from cuda.core.utils import StridedMemoryView
+
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._memory = memory
+        self._stream = stream
+        self._view = StridedMemoryView.from_buffer(memory, shape, dtype=self.dtype)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (int(self._memory.handle), False),
+            "strides": None,
+            "version": 3,
+            # The default stream has the number 1 in this protocol.
+            "stream": self._stream or 1,
+        }
+
+    def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
+        if stream != _DLPACK_NO_ORDERING:
+            order_after(self._stream, stream or 0)
+        return self._view.__dlpack__(stream=stream, **options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._view.__dlpack_device__()
+
+
+def _device_array(like: ArrayView, shape: tuple[int, ...], stream: int | None) -> DeviceArray:
+    from cuda.core import Device, Stream
+
+    if like.device is None or like.dtype not in DTYPE_BYTES:
+        raise CallError(f"expected f32 or f16 on a GPU, got {like.dtype or 'host memory'}")
+    names = {name: notation for notation, name in DTYPE_NAMES.items()}
+    device = Device(like.device)
+    device.set_current()
+    handle = stream or 0
+    where = Stream.from_handle(handle) if handle else device.default_stream
+    memory = device.allocate(math.prod(shape) * DTYPE_BYTES[like.dtype], stream=where)
+    return DeviceArray(memory, shape, names[like.dtype], handle)

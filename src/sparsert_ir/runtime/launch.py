@@ -1,0 +1,207 @@
+"""Calling a loaded kernel on the caller's arrays, with everything checked before the launch."""
+
+import ctypes
+import threading
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sparsert_ir.errors import CallError, DeviceError
+from sparsert_ir.runtime.arrays import DTYPE_BYTES, ArrayView, library_of
+from sparsert_ir.runtime.device import current_gpu
+from sparsert_ir.runtime.driver import INVALID_CONTEXT, INVALID_HANDLE, check, driver_error
+from sparsert_ir.runtime.program import LoadedKernel
+from sparsert_ir.runtime.streams import stream_handle
+
+Extent: TypeAlias = tuple[int, int, int]
+
+_STATIC_SHARED_LIMIT = 48 * 1024
+"""Bytes of shared memory that a block gets without asking for more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSignature:
+    """What a kernel computes on: `y[y_shape] = kernel(x[x_shape][, residual[y_shape]])`.
+
+    dtype:        element type of all arrays, "f32" or "f16".
+    has_residual: whether there is a residual.
+    alignment:    bytes; what the addresses of all arrays must be a multiple of.
+    """
+
+    x_shape: tuple[int, ...]
+    y_shape: tuple[int, ...]
+    dtype: str
+    has_residual: bool = False
+    alignment: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchShape:
+    """Blocks in the grid, threads in a block (x, y, z), dynamic shared memory per block (bytes)."""
+
+    grid: Extent
+    block: Extent
+    shared_bytes: int = 0
+
+
+class GpuKernel:
+    """A callable `y = kernel(x, residual=None, out=None, stream=None)` on arrays of one GPU.
+
+    Guaranteed: arguments are checked before anything is launched; the call returns without
+    waiting for the GPU; with `out=` it allocates nothing on the GPU and can be captured in a CUDA
+    graph; any number of threads may call it.
+    Not guaranteed: no gradient is recorded; an array must stay alive, and unchanged by other
+    streams, until the kernel has run.
+    """
+
+    def __init__(self, kernel: LoadedKernel, signature: KernelSignature, shape: LaunchShape):
+        """Raises DeviceError for a launch shape that the GPU cannot run."""
+        from cuda.bindings import driver
+
+        self.kernel = kernel
+        self.signature = signature
+        self.shape = shape
+        _require_launchable(kernel, shape)
+        self._launch_kernel = driver.cuLaunchKernel
+        self._fixed = (kernel.function, *shape.grid, *shape.block, shape.shared_bytes)
+        self._buffers = _ArgumentBuffers(3 if signature.has_residual else 2)
+        self._y_bytes = _byte_count(signature.y_shape, signature.dtype)
+        self._x_bytes = _byte_count(signature.x_shape, signature.dtype)
+
+    def __repr__(self) -> str:
+        return f"GpuKernel(@{self.kernel.name} on {self.kernel.gpu.name})"
+
+    def __call__(self, x: Any, residual: Any = None, out: Any = None, stream: Any = None) -> Any:
+        """Launch on `stream`, or the stream on which the library of `x` works; returns y.
+
+        x, residual: contiguous arrays on the kernel's GPU: torch, cupy, or anything with
+                     `__cuda_array_interface__` or `__dlpack__`.
+        out:         y, in the same terms; it must not overlap an input. Allocated by the library
+                     of `x` if None.
+        stream:      a handle, a stream of torch or cupy, or an object with `__cuda_stream__`.
+        Raises CallError for an argument that the kernel cannot run on, DeviceError if the launch
+        failed or the GPU reports an earlier failure, DeviceMemoryError without memory for y.
+        """
+        library = library_of(type(x))
+        given = None if stream is None else stream_handle(stream)
+        handle = library.current_stream(x) if given is None else given
+        x_view = library.view(x, handle)
+        self._check("x", x_view, self.signature.x_shape)
+        inputs = (x_view,)
+        if residual is not None or self.signature.has_residual:
+            inputs = (x_view, self._residual_view(residual, handle))
+        y = library.empty(x, self.signature.y_shape, given) if out is None else out
+        y_view = library_of(type(y)).view(y, handle)
+        self._check_output(y_view, inputs)
+        self._launch((*inputs, y_view), handle)
+        return y
+
+    def _residual_view(self, residual: Any, handle: int) -> ArrayView:
+        if residual is None or not self.signature.has_residual:
+            raise self._refusal(
+                "residual",
+                "an array: the kernel adds one"
+                if residual is None
+                else "none: the kernel has none",
+                repr(type(residual).__name__),
+            )
+        view = library_of(type(residual)).view(residual, handle)
+        self._check("residual", view, self.signature.y_shape)
+        return view
+
+    def _check(self, role: str, view: ArrayView, shape: tuple[int, ...]) -> None:
+        signature = self.signature
+        if (
+            view.device != self.kernel.gpu.ordinal
+            or view.dtype != signature.dtype
+            or view.shape != shape
+            or not view.contiguous
+            or view.pointer % signature.alignment
+        ):
+            raise self._explain(role, view, shape)
+
+    def _explain(self, role: str, view: ArrayView, shape: tuple[int, ...]) -> CallError:
+        """The first reason why `view` is refused."""
+        ordinal, signature = self.kernel.gpu.ordinal, self.signature
+        if view.device != ordinal:
+            got = "memory of the host" if view.device is None else f"memory of GPU {view.device}"
+            return self._refusal(role, f"memory of GPU {ordinal}", got)
+        if view.dtype != signature.dtype:
+            return self._refusal(role, f"element type {signature.dtype}", view.dtype)
+        if view.shape != shape:
+            return self._refusal(role, f"shape {shape}", str(tuple(view.shape)))
+        if not view.contiguous:
+            return self._refusal(role, "row-major elements without gaps", "other strides; copy it")
+        expected = f"an address that is a multiple of {signature.alignment}"
+        return self._refusal(role, expected, f"{view.pointer:#x}; copy it")
+
+    def _check_output(self, y: ArrayView, inputs: tuple[ArrayView, ...]) -> None:
+        self._check("out", y, self.signature.y_shape)
+        if y.readonly:
+            raise self._refusal("out", "an array that may be written", "a read-only one")
+        end = y.pointer + self._y_bytes
+        for view, role, size in zip(
+            inputs, ("x", "residual"), (self._x_bytes, self._y_bytes), strict=False
+        ):
+            if view.pointer < end and y.pointer < view.pointer + size:
+                raise self._refusal("out", "memory of its own", f"memory that overlaps {role}")
+
+    def _refusal(self, role: str, expected: str, got: str) -> CallError:
+        return CallError(f"kernel @{self.kernel.name}: {role}: expected {expected}, got {got}")
+
+    def _launch(self, views: tuple[ArrayView, ...], stream: int) -> None:
+        buffers = self._buffers
+        for index, view in enumerate(views):
+            buffers.pointers[index] = view.pointer
+        (status,) = self._launch_kernel(*self._fixed, stream, buffers.address, 0)
+        if status:
+            self._launch_in_context(status, stream, buffers.address)
+
+    def _launch_in_context(self, status: Any, stream: int, address: int) -> None:
+        """Launch again in the kernel's context if `status` says that another one is current.
+
+        A thread that has not used the GPU yet, or works with another GPU, gets here.
+        """
+        doing = f"kernel @{self.kernel.name}: launching it on GPU {self.kernel.gpu.ordinal}"
+        if int(status) not in (INVALID_CONTEXT, INVALID_HANDLE):
+            raise driver_error(status, doing)
+        with current_gpu(self.kernel.gpu.ordinal):
+            check(self._launch_kernel(*self._fixed, stream, address, 0), doing)
+
+
+class _ArgumentBuffers(threading.local):
+    """Where the driver reads a launch's arguments, one buffer for each thread that calls.
+
+    pointers: the arguments; address: of the array of their addresses, which the driver expects.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.pointers = (ctypes.c_uint64 * count)()
+        first = ctypes.addressof(self.pointers)
+        step = ctypes.sizeof(ctypes.c_uint64)
+        self._addresses = (ctypes.c_void_p * count)(*(first + step * i for i in range(count)))
+        self.address = ctypes.addressof(self._addresses)
+
+
+def _byte_count(shape: tuple[int, ...], dtype: str) -> int:
+    count = DTYPE_BYTES[dtype]
+    for extent in shape:
+        count *= extent
+    return count
+
+
+def _require_launchable(kernel: LoadedKernel, shape: LaunchShape) -> None:
+    """Refuse blocks that are too large, and ask the driver for much shared memory."""
+    from cuda.bindings import driver
+
+    x, y, z = shape.block
+    if x * y * z > kernel.max_threads:
+        raise DeviceError(
+            f"kernel @{kernel.name}: expected at most {kernel.max_threads} threads per block with"
+            f" {kernel.registers} registers each, got {x * y * z}; choose a smaller block"
+        )
+    if shape.shared_bytes <= _STATIC_SHARED_LIMIT - kernel.shared_bytes:
+        return
+    doing = f"kernel @{kernel.name}: asking for {shape.shared_bytes} bytes of shared memory"
+    which = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    with current_gpu(kernel.gpu.ordinal):
+        check(driver.cuFuncSetAttribute(kernel.function, which, shape.shared_bytes), doing)

@@ -1,0 +1,51 @@
+"""Streams of any library as the driver's handles."""
+
+from typing import Any
+
+from sparsert_ir.errors import CallError
+from sparsert_ir.runtime.driver import check
+
+_LEGACY_DEFAULT = 1
+"""The driver's other name of the default stream, whose handle is 0."""
+
+
+def stream_handle(stream: Any) -> int:
+    """The driver's handle of a stream: an int, or an object with `__cuda_stream__`.
+
+    torch's `cuda_stream` and cupy's `ptr` are understood, too; CallError for anything else.
+    """
+    if isinstance(stream, int):
+        return stream
+    if hasattr(stream, "__cuda_stream__"):
+        return int(stream.__cuda_stream__()[1])
+    for attribute in ("cuda_stream", "ptr"):
+        handle = getattr(stream, attribute, None)
+        if isinstance(handle, int):
+            return handle
+    raise CallError(
+        "stream: expected a handle (int), an object with __cuda_stream__, or a stream of torch or"
+        f" cupy, got {type(stream).__module__}.{type(stream).__qualname__}"
+    )
+
+
+def order_after(producer: int | None, consumer: int) -> None:
+    """Let later work on stream `consumer` start after what `producer` holds now.
+
+    The GPU waits, the host does not. None is a producer that needs no ordering.
+    """
+    if producer is None or _number(producer) == _number(consumer):
+        return
+    from cuda.bindings import driver
+
+    doing = "ordering two streams"
+    flags = driver.CUevent_flags.CU_EVENT_DISABLE_TIMING
+    event = check(driver.cuEventCreate(flags), doing)
+    try:
+        check(driver.cuEventRecord(event, producer), doing)
+        check(driver.cuStreamWaitEvent(consumer, event, 0), doing)
+    finally:
+        driver.cuEventDestroy(event)
+
+
+def _number(stream: int) -> int:
+    return 0 if stream == _LEGACY_DEFAULT else stream
