@@ -5,11 +5,13 @@ works, and how to make another; `library_of` finds it once per type.
 """
 
 import functools
-import math
+import importlib
 import sys
 from typing import Any, NamedTuple, Protocol
 
 from sparsert_ir.errors import CallError
+from sparsert_ir.runtime.device_array import DeviceArray
+from sparsert_ir.runtime.driver import load_driver
 from sparsert_ir.runtime.streams import order_after
 
 DTYPE_NAMES = {"<f4": "f32", "<f2": "f16"}
@@ -60,7 +62,7 @@ class TorchLibrary:
 
     def __init__(self, torch: Any) -> None:
         self._torch = torch
-        self._dtypes = {torch.float32: "f32", torch.float16: "f16"}
+        self._dtypes: dict[Any, str] = {torch.float32: "f32", torch.float16: "f16"}
         # What torch.cuda.current_stream wraps into a Python object, at a tenth of its cost.
         self._raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
 
@@ -106,7 +108,7 @@ class CupyLibrary:
         return self._cupy.cuda.get_current_stream(array.data.device_id).ptr
 
     def view(self, array: Any, stream: int) -> ArrayView:
-        dtype = array.dtype.str
+        dtype: str = array.dtype.str
         return ArrayView(
             array.data.ptr,
             array.shape,
@@ -135,7 +137,8 @@ class CudaArrayInterfaceLibrary:
         interface = _interface(array)
         order_after(interface.get("stream"), stream)
         pointer, readonly = interface["data"]
-        shape, typestr = tuple(interface["shape"]), interface["typestr"]
+        shape = tuple(interface["shape"])
+        typestr: str = interface["typestr"]
         strides = interface.get("strides")
         return ArrayView(
             pointer,
@@ -151,8 +154,7 @@ class CudaArrayInterfaceLibrary:
 
     def device_of(self, pointer: int) -> int | None:
         """The GPU that owns an address: the interface does not tell."""
-        from cuda.bindings import driver
-
+        driver = load_driver()
         which = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
         status, ordinal = driver.cuPointerGetAttribute(which, pointer)
         return None if status else int(ordinal)
@@ -165,14 +167,13 @@ class DlpackLibrary:
         return 0
 
     def view(self, array: Any, stream: int) -> ArrayView:
-        from cuda.core.utils import StridedMemoryView
-
         kind, ordinal = array.__dlpack_device__()
         if kind not in _DLPACK_CUDA_DEVICES:
             return ArrayView(0, (), "", False, None, False)
+        views: Any = importlib.import_module("cuda.core.utils").StridedMemoryView
         try:
             # DLPack's number of the default stream is 1.
-            view = StridedMemoryView.from_dlpack(array, stream or 1)
+            view = views.from_dlpack(array, stream or 1)
         except (BufferError, TypeError, ValueError, NotImplementedError) as error:
             raise CallError(f"expected an array that DLPack can export, got {error}") from error
         dtype = "" if view.dtype is None else view.dtype.str
@@ -187,12 +188,9 @@ class DlpackLibrary:
 _DLPACK_CUDA_DEVICES = frozenset({2, 13})
 """kDLCUDA and kDLCUDAManaged of dlpack.h."""
 
-_DLPACK_NO_ORDERING = -1
-"""The stream by which a consumer says that it orders the work itself."""
-
 
 @functools.cache
-def library_of(kind: type) -> ArrayLibrary:
+def library_of(kind: type[object]) -> ArrayLibrary:
     """The library for arrays of type `kind`; CallError for a type that is no array."""
     torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
     if torch is not None and issubclass(kind, torch.Tensor):
@@ -226,53 +224,8 @@ def _interface(array: Any) -> dict[str, Any]:
         raise CallError(f"expected an array on a GPU, got {error}") from error
 
 
-class DeviceArray:
-    """Memory on a GPU, made for a result whose caller's library cannot allocate it for us.
-
-    Any library takes it through `__dlpack__` or `__cuda_array_interface__`, without a copy.
-    """
-
-    def __init__(self, memory: Any, shape: tuple[int, ...], dtype: str, stream: int) -> None:
-        """memory: a `cuda.core.Buffer`; stream: where its content is made."""
-        import numpy as np
-        from cuda.core.utils import StridedMemoryView
-
-        self.shape = shape
-        self.dtype = np.dtype(dtype)
-        self._memory = memory
-        self._stream = stream
-        self._view = StridedMemoryView.from_buffer(memory, shape, dtype=self.dtype)
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {
-            "shape": self.shape,
-            "typestr": self.dtype.str,
-            "data": (int(self._memory.handle), False),
-            "strides": None,
-            "version": 3,
-            # The default stream has the number 1 in this protocol.
-            "stream": self._stream or 1,
-        }
-
-    def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
-        if stream != _DLPACK_NO_ORDERING:
-            order_after(self._stream, stream or 0)
-        return self._view.__dlpack__(stream=stream, **options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._view.__dlpack_device__()
-
-
 def _device_array(like: ArrayView, shape: tuple[int, ...], stream: int | None) -> DeviceArray:
-    from cuda.core import Device, Stream
-
     if like.device is None or like.dtype not in DTYPE_BYTES:
         raise CallError(f"expected f32 or f16 on a GPU, got {like.dtype or 'host memory'}")
-    names = {name: notation for notation, name in DTYPE_NAMES.items()}
-    device = Device(like.device)
-    device.set_current()
-    handle = stream or 0
-    where = Stream.from_handle(handle) if handle else device.default_stream
-    memory = device.allocate(math.prod(shape) * DTYPE_BYTES[like.dtype], stream=where)
-    return DeviceArray(memory, shape, names[like.dtype], handle)
+    notations = {name: notation for notation, name in DTYPE_NAMES.items()}
+    return DeviceArray.allocate(like.device, shape, notations[like.dtype], stream or 0)

@@ -8,6 +8,7 @@ directory decides what runs; it belongs to the user alone.
 import contextlib
 import functools
 import hashlib
+import importlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -158,7 +159,6 @@ def cache_clear() -> CacheInfo:
 
 
 def _open_files(directory: Path) -> Any:
-    from cuda.core.utils import FileStreamProgramCache
-
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return FileStreamProgramCache(directory, max_size_bytes=SIZE_LIMIT)
+    utils = importlib.import_module("cuda.core.utils")
+    return utils.FileStreamProgramCache(directory, max_size_bytes=SIZE_LIMIT)

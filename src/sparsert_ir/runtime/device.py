@@ -1,13 +1,13 @@
 """Which GPUs there are, and making one of them current."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sparsert_ir.errors import ArgumentError, NoDeviceError
-from sparsert_ir.runtime.driver import check
+from sparsert_ir.runtime.driver import check, load_driver
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def probe_gpus() -> Probe:
 
 
 def _probe() -> Probe:
-    from cuda.bindings import driver
-
+    driver = load_driver()
     check(driver.cuInit(0), "starting CUDA")
     count = check(driver.cuDeviceGetCount(), "counting the GPUs")
     if count == 0:
@@ -63,8 +62,7 @@ def _probe() -> Probe:
 
 
 def _describe(ordinal: int) -> Gpu:
-    from cuda.bindings import driver
-
+    driver = load_driver()
     doing = f"asking for the properties of GPU {ordinal}"
     device = check(driver.cuDeviceGet(ordinal), doing)
 
@@ -111,18 +109,16 @@ def require_gpu(ordinal: int | None = None) -> Gpu:
 @functools.cache
 def primary_context(ordinal: int) -> Any:
     """The context of a GPU that torch, cupy and the CUDA runtime share; kept for the process."""
-    from cuda.bindings import driver
-
+    driver = load_driver()
     doing = f"opening GPU {ordinal}"
     device = check(driver.cuDeviceGet(ordinal), doing)
     return check(driver.cuDevicePrimaryCtxRetain(device), doing)
 
 
 @contextmanager
-def current_gpu(ordinal: int) -> Iterator[None]:
+def current_gpu(ordinal: int) -> Generator[None]:
     """Driver calls inside the `with` act on GPU `ordinal`; the caller's context comes back."""
-    from cuda.bindings import driver
-
+    driver = load_driver()
     doing = f"switching to GPU {ordinal}"
     check(driver.cuCtxPushCurrent(primary_context(ordinal)), doing)
     try:

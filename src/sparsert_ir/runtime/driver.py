@@ -1,5 +1,6 @@
 """Calls of the CUDA driver, with its failures as this package's errors."""
 
+import importlib
 from typing import Any
 
 from sparsert_ir.errors import ArchitectureError, DeviceError, DeviceMemoryError
@@ -21,6 +22,11 @@ _ADVICE = {
     222: "update the GPU's driver, or compile for an older architecture",
 }
 _STICKY_ADVICE = "work launched earlier in this process failed and took the GPU's context with it"
+
+
+def load_driver() -> Any:
+    """The module `cuda.bindings.driver`, which has no type information; ImportError without it."""
+    return importlib.import_module("cuda.bindings.driver")
 
 
 def check(result: tuple[Any, ...], doing: str) -> Any:
@@ -55,8 +61,6 @@ def _error_class(code: int, log: str) -> type[DeviceError]:
 
 def _status_text(status: Any) -> str:
     """The driver's name of the error and its one-line explanation."""
-    from cuda.bindings import driver
-
     name = getattr(status, "name", f"CUDA error {int(status)}")
-    failed, explanation = driver.cuGetErrorString(status)
+    failed, explanation = load_driver().cuGetErrorString(status)
     return name if failed else f"{name} ({explanation.decode()})"

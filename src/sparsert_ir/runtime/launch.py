@@ -8,7 +8,13 @@ from typing import Any, TypeAlias
 from sparsert_ir.errors import CallError, DeviceError
 from sparsert_ir.runtime.arrays import DTYPE_BYTES, ArrayView, library_of
 from sparsert_ir.runtime.device import current_gpu
-from sparsert_ir.runtime.driver import INVALID_CONTEXT, INVALID_HANDLE, check, driver_error
+from sparsert_ir.runtime.driver import (
+    INVALID_CONTEXT,
+    INVALID_HANDLE,
+    check,
+    driver_error,
+    load_driver,
+)
 from sparsert_ir.runtime.program import LoadedKernel
 from sparsert_ir.runtime.streams import stream_handle
 
@@ -55,8 +61,7 @@ class GpuKernel:
 
     def __init__(self, kernel: LoadedKernel, signature: KernelSignature, shape: LaunchShape):
         """Raises DeviceError for a launch shape that the GPU cannot run."""
-        from cuda.bindings import driver
-
+        driver = load_driver()
         self.kernel = kernel
         self.signature = signature
         self.shape = shape
@@ -70,7 +75,13 @@ class GpuKernel:
     def __repr__(self) -> str:
         return f"GpuKernel(@{self.kernel.name} on {self.kernel.gpu.name})"
 
-    def __call__(self, x: Any, residual: Any = None, out: Any = None, stream: Any = None) -> Any:
+    def __call__(
+        self,
+        x: object,
+        residual: object = None,
+        out: object = None,
+        stream: object = None,
+    ) -> Any:
         """Launch on `stream`, or the stream on which the library of `x` works; returns y.
 
         x, residual: contiguous arrays on the kernel's GPU: torch, cupy, or anything with
@@ -79,32 +90,38 @@ class GpuKernel:
                      of `x` if None.
         stream:      a handle, a stream of torch or cupy, or an object with `__cuda_stream__`.
         Raises CallError for an argument that the kernel cannot run on, DeviceError if the launch
-        failed or the GPU reports an earlier failure, DeviceMemoryError without memory for y.
+        failed or the GPU reports an earlier failure, and what the library of `x` raises where it
+        has no memory for y.
         """
-        library = library_of(type(x))
-        given = None if stream is None else stream_handle(stream)
-        handle = library.current_stream(x) if given is None else given
-        x_view = library.view(x, handle)
+        try:
+            library = library_of(type(x))
+            given = None if stream is None else stream_handle(stream)
+            handle = library.current_stream(x) if given is None else given
+            x_view = library.view(x, handle)
+        except CallError as error:
+            raise self._named(error, "x") from error
         self._check("x", x_view, self.signature.x_shape)
         inputs = (x_view,)
         if residual is not None or self.signature.has_residual:
             inputs = (x_view, self._residual_view(residual, handle))
-        y = library.empty(x, self.signature.y_shape, given) if out is None else out
-        y_view = library_of(type(y)).view(y, handle)
+        y: object = library.empty(x, self.signature.y_shape, given) if out is None else out
+        y_view = self._view("out", y, handle)
         self._check_output(y_view, inputs)
         self._launch((*inputs, y_view), handle)
         return y
 
-    def _residual_view(self, residual: Any, handle: int) -> ArrayView:
-        if residual is None or not self.signature.has_residual:
-            raise self._refusal(
-                "residual",
-                "an array: the kernel adds one"
-                if residual is None
-                else "none: the kernel has none",
-                repr(type(residual).__name__),
-            )
-        view = library_of(type(residual)).view(residual, handle)
+    def _view(self, role: str, array: object, handle: int) -> ArrayView:
+        try:
+            return library_of(type(array)).view(array, handle)
+        except CallError as error:
+            raise self._named(error, role) from error
+
+    def _residual_view(self, residual: object, handle: int) -> ArrayView:
+        if residual is None:
+            raise self._refusal("residual", "an array, which the kernel adds", "None")
+        if not self.signature.has_residual:
+            raise self._refusal("residual", "None: this kernel adds no residual", "an array")
+        view = self._view("residual", residual, handle)
         self._check("residual", view, self.signature.y_shape)
         return view
 
@@ -147,6 +164,9 @@ class GpuKernel:
 
     def _refusal(self, role: str, expected: str, got: str) -> CallError:
         return CallError(f"kernel @{self.kernel.name}: {role}: expected {expected}, got {got}")
+
+    def _named(self, error: CallError, role: str) -> CallError:
+        return CallError(f"kernel @{self.kernel.name}: {role}: {error}")
 
     def _launch(self, views: tuple[ArrayView, ...], stream: int) -> None:
         buffers = self._buffers
@@ -191,8 +211,7 @@ def _byte_count(shape: tuple[int, ...], dtype: str) -> int:
 
 def _require_launchable(kernel: LoadedKernel, shape: LaunchShape) -> None:
     """Refuse blocks that are too large, and ask the driver for much shared memory."""
-    from cuda.bindings import driver
-
+    driver = load_driver()
     x, y, z = shape.block
     if x * y * z > kernel.max_threads:
         raise DeviceError(

@@ -9,7 +9,7 @@ from typing import Any
 from sparsert_ir.errors import ArchitectureError, ArgumentError
 from sparsert_ir.runtime.cache import BinaryCache, cache_key, default_cache
 from sparsert_ir.runtime.device import Gpu, current_gpu, probe_gpus, require_gpu
-from sparsert_ir.runtime.driver import check, driver_error
+from sparsert_ir.runtime.driver import check, driver_error, load_driver
 
 _ARCHITECTURE = re.compile(r"sm_(\d+)([af]?)")
 _LOG_BYTES = 64 * 1024
@@ -42,8 +42,7 @@ class LoadedKernel:
 
     def unload(self) -> None:
         """Take the code off the GPU; the kernel, and graphs that hold it, must not run again."""
-        from cuda.bindings import driver
-
+        driver = load_driver()
         with current_gpu(self.gpu.ordinal):
             check(driver.cuModuleUnload(self.module), f"unloading kernel @{self.name}")
 
@@ -110,12 +109,13 @@ def assemble(ptx: str, entry: str) -> bytes:
 
     Other Python threads run meanwhile. Errors as of `load_kernel`; `entry` is for messages.
     """
-    from cuda.bindings import driver
-
+    driver = load_driver()
     option = driver.CUjit_option
     log = bytearray(_LOG_BYTES)
-    options = {option.CU_JIT_ERROR_LOG_BUFFER: log}
-    options[option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES] = len(log)
+    options: dict[Any, Any] = {
+        option.CU_JIT_ERROR_LOG_BUFFER: log,
+        option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES: len(log),
+    }
     doing = f"kernel @{entry}: assembling its PTX"
     # The driver keeps addresses out of `options` until the linker is destroyed.
     linker = check(driver.cuLinkCreate(len(options), list(options), list(options.values())), doing)
@@ -123,23 +123,24 @@ def assemble(ptx: str, entry: str) -> bytes:
         text = ptx.encode() + b"\0"
         kind = driver.CUjitInputType.CU_JIT_INPUT_PTX
         name = entry.encode()
-        (status,) = driver.cuLinkAddData(linker, kind, text, len(text), name, 0, [], [])
-        if not status:
-            status, address, size = driver.cuLinkComplete(linker)
-        if status:
-            raise driver_error(status, doing, _log_text(log))
+        added = driver.cuLinkAddData(linker, kind, text, len(text), name, 0, [], [])
+        _check_assembled(added, doing, log)
+        address, size = _check_assembled(driver.cuLinkComplete(linker), doing, log)
         return ctypes.string_at(int(address), size)
     finally:
         driver.cuLinkDestroy(linker)
 
 
-def _log_text(log: bytearray) -> str:
-    return log.partition(b"\0")[0].decode(errors="replace").strip()
+def _check_assembled(result: tuple[Any, ...], doing: str, log: bytearray) -> list[Any]:
+    status, *values = result
+    if status:
+        text = log.partition(b"\0")[0].decode(errors="replace").strip()
+        raise driver_error(status, doing, text)
+    return values
 
 
 def _load(cubin: bytes, entry: str, gpu: Gpu, *, from_cache: bool) -> LoadedKernel:
-    from cuda.bindings import driver
-
+    driver = load_driver()
     doing = f"kernel @{entry}: loading it on GPU {gpu.ordinal}"
     module = check(driver.cuModuleLoadData(cubin), doing)
     try:

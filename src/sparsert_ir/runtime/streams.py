@@ -3,7 +3,7 @@
 from typing import Any
 
 from sparsert_ir.errors import CallError
-from sparsert_ir.runtime.driver import check
+from sparsert_ir.runtime.driver import check, load_driver
 
 _LEGACY_DEFAULT = 1
 """The driver's other name of the default stream, whose handle is 0."""
@@ -35,8 +35,7 @@ def order_after(producer: int | None, consumer: int) -> None:
     """
     if producer is None or _number(producer) == _number(consumer):
         return
-    from cuda.bindings import driver
-
+    driver = load_driver()
     doing = "ordering two streams"
     flags = driver.CUevent_flags.CU_EVENT_DISABLE_TIMING
     event = check(driver.cuEventCreate(flags), doing)
