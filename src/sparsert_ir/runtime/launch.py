@@ -93,9 +93,9 @@ class GpuKernel:
         failed or the GPU reports an earlier failure, and what the library of `x` raises where it
         has no memory for y.
         """
+        given = None if stream is None else self._handle(stream)
         try:
             library = library_of(type(x))
-            given = None if stream is None else stream_handle(stream)
             handle = library.current_stream(x) if given is None else given
             x_view = library.view(x, handle)
         except CallError as error:
@@ -109,6 +109,12 @@ class GpuKernel:
         self._check_output(y_view, inputs)
         self._launch((*inputs, y_view), handle)
         return y
+
+    def _handle(self, stream: object) -> int:
+        try:
+            return stream_handle(stream)
+        except CallError as error:
+            raise self._named(error, "stream") from error
 
     def _view(self, role: str, array: object, handle: int) -> ArrayView:
         try:

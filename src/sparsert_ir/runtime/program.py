@@ -174,7 +174,7 @@ def code_size(cubin: bytes, entry: str) -> int:
     """
     try:
         return _section_sizes(cubin)[f".text.{entry}".encode()]
-    except (KeyError, struct.error):
+    except (KeyError, OverflowError, struct.error):
         return len(cubin)
 
 

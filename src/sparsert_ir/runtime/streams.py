@@ -23,8 +23,8 @@ def stream_handle(stream: Any) -> int:
         if isinstance(handle, int):
             return handle
     raise CallError(
-        "stream: expected a handle (int), an object with __cuda_stream__, or a stream of torch or"
-        f" cupy, got {type(stream).__module__}.{type(stream).__qualname__}"
+        "expected a handle (int), an object with __cuda_stream__, or a stream of torch or cupy,"
+        f" got {type(stream).__module__}.{type(stream).__qualname__}"
     )
 
 

@@ -1,0 +1,27 @@
+"""Fixtures that all tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE
+from sparsert_ir.runtime.device import Gpu, find_gpu, probe_gpus
+
+
+@pytest.fixture(autouse=True, scope="session")
+def private_kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the tests away from the user's kernel cache."""
+    directory = tmp_path_factory.mktemp("kernel-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DIRECTORY_VARIABLE, str(directory))
+        yield directory
+
+
+@pytest.fixture
+def gpu() -> Gpu:
+    """The first GPU; tests that ask for it are skipped where there is none."""
+    found = find_gpu()
+    if found is None:
+        pytest.skip(f"no GPU: {probe_gpus().reason}")
+    return found

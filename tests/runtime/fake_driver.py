@@ -1,0 +1,134 @@
+"""A stand-in for `cuda.bindings.driver`, so that the runtime's own logic runs without a GPU."""
+
+import ctypes
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sparsert_ir.runtime.device import Gpu, Probe
+
+MODULES = ("device", "driver", "launch", "program", "streams", "timing")
+"""The modules of the runtime that call the driver."""
+
+
+class Names:
+    """An enumeration whose members are their own names."""
+
+    def __getattr__(self, name: str) -> str:
+        return name
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch as the driver saw it."""
+
+    function: object
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    shared_bytes: int
+    stream: int
+    pointers: tuple[int, ...]
+
+
+@dataclass
+class FakeDriver:
+    """Counts what is alive, remembers what it was given, and fails where it is told to."""
+
+    patch: pytest.MonkeyPatch
+    arguments: int = 2
+    failures: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    log: bytes = b""
+    assembled: list[bytes] = field(default_factory=list[bytes])
+    loaded: list[bytes] = field(default_factory=list[bytes])
+    launches: list[Launch] = field(default_factory=list[Launch])
+    attributes_set: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    linkers_alive: int = 0
+    modules_alive: int = 0
+    context_depth: int = 0
+
+    CUjit_option = CUjitInputType = CUfunction_attribute = Names()
+
+    def install(self) -> None:
+        for module in MODULES:
+            self.patch.setattr(f"sparsert_ir.runtime.{module}.load_driver", lambda: self)
+        self.patch.setattr("sparsert_ir.runtime.device.primary_context", lambda ordinal: "context")
+        self.set_probe(driver_version=13000)
+
+    def set_probe(self, driver_version: int) -> None:
+        gpu = Gpu(ordinal=0, name="Fake", arch="sm_90", multiprocessors=132, memory=2**37)
+        probe = Probe((gpu,), driver_version)
+        for module in ("device", "program"):
+            self.patch.setattr(f"sparsert_ir.runtime.{module}.probe_gpus", lambda: probe)
+
+    def fail(self, function: str, *codes: int, log: bytes = b"") -> None:
+        """Let the next calls of `function` return `codes`, one each."""
+        self.failures[function] = list(codes)
+        self.log = log
+
+    def _status(self, function: str) -> int:
+        codes = self.failures.get(function)
+        return codes.pop(0) if codes else 0
+
+    def cuGetErrorString(self, status: int) -> tuple[int, bytes]:  # noqa: N802
+        return 0, b"explained"
+
+    def cuCtxPushCurrent(self, context: str) -> tuple[int]:  # noqa: N802
+        self.context_depth += 1
+        return (0,)
+
+    def cuCtxPopCurrent(self) -> tuple[int, str]:  # noqa: N802
+        self.context_depth -= 1
+        return 0, "context"
+
+    def cuLinkCreate(self, count: int, options: list[str], values: list[Any]) -> tuple[Any, ...]:  # noqa: N802
+        assert count == len(options) == len(values)
+        self._log_buffer = dict(zip(options, values, strict=True))["CU_JIT_ERROR_LOG_BUFFER"]
+        self.linkers_alive += 1
+        return 0, "linker"
+
+    def cuLinkAddData(self, linker: str, kind: str, data: bytes, *more: Any) -> tuple[int]:  # noqa: N802
+        assert more[0] == len(data)
+        self.assembled.append(data)
+        self._log_buffer[: len(self.log)] = self.log
+        return (self._status("cuLinkAddData"),)
+
+    def cuLinkComplete(self, linker: str) -> tuple[int, int, int]:  # noqa: N802
+        binary = b"cubin of " + self.assembled[-1]
+        self._binary = ctypes.create_string_buffer(binary)
+        return self._status("cuLinkComplete"), ctypes.addressof(self._binary), len(binary)
+
+    def cuLinkDestroy(self, linker: str) -> tuple[int]:  # noqa: N802
+        self.linkers_alive -= 1
+        return (0,)
+
+    def cuModuleLoadData(self, image: bytes) -> tuple[int, str]:  # noqa: N802
+        self.loaded.append(image)
+        status = self._status("cuModuleLoadData")
+        self.modules_alive += not status
+        return status, "module"
+
+    def cuModuleUnload(self, module: str) -> tuple[int]:  # noqa: N802
+        self.modules_alive -= 1
+        return (0,)
+
+    def cuModuleGetFunction(self, module: str, name: bytes) -> tuple[int, str]:  # noqa: N802
+        return self._status("cuModuleGetFunction"), "function"
+
+    def cuFuncGetAttribute(self, which: str, function: str) -> tuple[int, int]:  # noqa: N802
+        values = {"NUM_REGS": 40, "LOCAL_SIZE_BYTES": 8, "SHARED_SIZE_BYTES": 1024}
+        return 0, values.get(which.removeprefix("CU_FUNC_ATTRIBUTE_"), 512)
+
+    def cuFuncSetAttribute(self, *arguments: Any) -> tuple[int]:  # noqa: N802
+        self.attributes_set.append(arguments)
+        return (self._status("cuFuncSetAttribute"),)
+
+    def cuLaunchKernel(self, function: object, *more: int) -> tuple[int]:  # noqa: N802
+        """Reads the arguments where the real driver would."""
+        *sizes, shared_bytes, stream, address, extra = more
+        assert extra == 0
+        addresses = (ctypes.c_uint64 * self.arguments).from_address(address)
+        pointers = tuple(ctypes.c_uint64.from_address(where).value for where in addresses)
+        grid, block = tuple(sizes[:3]), tuple(sizes[3:])
+        self.launches.append(Launch(function, grid, block, shared_bytes, stream, pointers))
+        return (self._status("cuLaunchKernel"),)
