@@ -4,6 +4,8 @@ import ctypes
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 CUDA_DEVICE = 2
 """kDLCUDA of dlpack.h."""
 
@@ -114,10 +116,32 @@ def fake_torch(current_stream: int, made: list[Any]) -> Any:
         made.append((shape, dtype, device))
         return TorchTensor(0x900000, shape, dtype=dtype, index=device.index)
 
+    def raw_stream(ordinal: int) -> int:
+        return current_stream + ordinal
+
     return SimpleNamespace(
         Tensor=TorchTensor,
         float32="torch.float32",
         float16="torch.float16",
         empty=empty,
-        _C=SimpleNamespace(_cuda_getCurrentRawStream=lambda ordinal: current_stream + ordinal),
+        _C=SimpleNamespace(_cuda_getCurrentRawStream=raw_stream),
     )
+
+
+def cupy_array(pointer: int, shape: tuple[int, ...], dtype: str = "<f4", ordinal: int = 0) -> Any:
+    """What the package reads of a contiguous cupy.ndarray."""
+    return SimpleNamespace(
+        data=SimpleNamespace(ptr=pointer, device_id=ordinal),
+        shape=shape,
+        dtype=np.dtype(dtype),
+        flags=SimpleNamespace(c_contiguous=True),
+    )
+
+
+def fake_cupy(current_stream: int) -> Any:
+    """A module like cupy."""
+
+    def get_current_stream(ordinal: int) -> Any:
+        return SimpleNamespace(ptr=current_stream + ordinal)
+
+    return SimpleNamespace(cuda=SimpleNamespace(get_current_stream=get_current_stream))

@@ -52,8 +52,11 @@ class FakeDriver:
     def install(self) -> None:
         for module in MODULES:
             self.patch.setattr(f"sparsert_ir.runtime.{module}.load_driver", lambda: self)
-        self.patch.setattr("sparsert_ir.runtime.device.primary_context", lambda ordinal: "context")
+        self.patch.setattr("sparsert_ir.runtime.device.primary_context", self.primary_context)
         self.set_probe(driver_version=13000)
+
+    def primary_context(self, ordinal: int) -> str:
+        return f"context {ordinal}"
 
     def set_probe(self, driver_version: int) -> None:
         gpu = Gpu(ordinal=0, name="Fake", arch="sm_90", multiprocessors=132, memory=2**37)

@@ -9,6 +9,8 @@ from fake_arrays import (
     InterfaceArray,
     SparseTorchTensor,
     TorchTensor,
+    cupy_array,
+    fake_cupy,
     fake_torch,
 )
 
@@ -17,6 +19,7 @@ from sparsert_ir.runtime import arrays, streams
 from sparsert_ir.runtime.arrays import (
     ArrayView,
     CudaArrayInterfaceLibrary,
+    CupyLibrary,
     DlpackLibrary,
     TorchLibrary,
     is_contiguous,
@@ -31,12 +34,19 @@ SHAPE = (4, 8)
 def ordered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int | None, int]]:
     """The (producer, consumer) streams that were put in order."""
     calls: list[tuple[int | None, int]] = []
-    monkeypatch.setattr(arrays, "order_after", lambda *pair: calls.append(pair))
-    monkeypatch.setattr(CudaArrayInterfaceLibrary, "device_of", lambda self, pointer: 3)
+
+    def order_after(producer: int | None, consumer: int) -> None:
+        calls.append((producer, consumer))
+
+    def device_of(library: CudaArrayInterfaceLibrary, pointer: int) -> int:
+        return 3
+
+    monkeypatch.setattr(arrays, "order_after", order_after)
+    monkeypatch.setattr(CudaArrayInterfaceLibrary, "device_of", device_of)
     return calls
 
 
-def view(array: Any, stream: int = 0) -> ArrayView:
+def view(array: object, stream: int = 0) -> ArrayView:
     return library_of(type(array)).view(array, stream)
 
 
@@ -114,6 +124,14 @@ def test_torch_results_are_like_the_input() -> None:
     y = TorchLibrary(fake_torch(0x40, made)).empty(like, (2, 8), None)
     assert made == [((2, 8), "torch.float16", like.device)]
     assert y.shape == (2, 8)
+
+
+def test_cupy_arrays_are_read() -> None:
+    library = CupyLibrary(fake_cupy(0x40))
+    array = cupy_array(64, SHAPE, "<f2", ordinal=2)
+    assert library.view(array, 0) == ArrayView(64, SHAPE, "f16", True, 2, False)
+    assert library.view(cupy_array(64, SHAPE, "<i4"), 0).dtype == "<i4"
+    assert library.current_stream(array) == 0x42
 
 
 @pytest.mark.parametrize("thing", [None, 3.0, [1.0], "x"])

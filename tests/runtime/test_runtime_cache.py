@@ -79,25 +79,23 @@ def test_the_schema_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) 
     assert cache_key("ptx", "sm_90", (), ("13.0",)) != KEY
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(lambda entry: b"", id="empty"),
-        pytest.param(lambda entry: entry[:20], id="shorter than its digest"),
-        pytest.param(lambda entry: entry[:32], id="digest only"),
-        pytest.param(lambda entry: entry[:-1], id="truncated"),
-        pytest.param(lambda entry: entry + b"x", id="longer"),
-        pytest.param(lambda entry: b"garbage" * 100, id="garbage"),
-        pytest.param(lambda entry: entry[:50] + b"\xff" + entry[51:], id="one byte changed"),
-        pytest.param(lambda entry: hashlib.sha256(b"").digest(), id="nothing, with its digest"),
-    ],
-)
-def test_a_damaged_entry_is_a_miss_with_one_warning(
-    tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda entry: b"",
+    "shorter than its digest": lambda entry: entry[:20],
+    "digest only": lambda entry: entry[:32],
+    "truncated": lambda entry: entry[:-1],
+    "longer": lambda entry: entry + b"x",
+    "garbage": lambda entry: b"garbage" * 100,
+    "one byte changed": lambda entry: entry[:50] + b"\xff" + entry[51:],
+    "nothing, with its digest": lambda entry: hashlib.sha256(b"").digest(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_a_miss_with_one_warning(tmp_path: Path, damage: str) -> None:
     filled_cache(tmp_path)
     entry = only_entry(tmp_path)
-    entry.write_bytes(damage(entry.read_bytes()))
+    entry.write_bytes(DAMAGES[damage](entry.read_bytes()))
     cache = BinaryCache(tmp_path)
     (warning,) = warnings_of(lambda: cache.load(KEY), lambda: cache.load(KEY))
     assert "damaged" in warning

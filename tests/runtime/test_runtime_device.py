@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -63,8 +62,14 @@ def test_a_broken_installation_is_a_reason_not_an_error(
 
 
 def test_a_driver_without_gpus_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = SimpleNamespace(cuInit=lambda flags: (0,), cuDeviceGetCount=lambda: (0, 0))
-    monkeypatch.setattr(device, "load_driver", lambda: empty)
+    class EmptyDriver:
+        def cuInit(self, flags: int) -> tuple[int]:  # noqa: N802
+            return (0,)
+
+        def cuDeviceGetCount(self) -> tuple[int, int]:  # noqa: N802
+            return 0, 0
+
+    monkeypatch.setattr(device, "load_driver", EmptyDriver)
     assert "reports no GPU" in probe_gpus.__wrapped__().reason
 
 
@@ -108,8 +113,11 @@ class FakeStatus(int):
 def test_driver_failures_become_typed_errors(
     monkeypatch: pytest.MonkeyPatch, code: int, log: str, expected: type, advice: str
 ) -> None:
-    explained = SimpleNamespace(cuGetErrorString=lambda status: (0, b"explained"))
-    monkeypatch.setattr(driver, "load_driver", lambda: explained)
+    class ExplainingDriver:
+        def cuGetErrorString(self, status: int) -> tuple[int, bytes]:  # noqa: N802
+            return 0, b"explained"
+
+    monkeypatch.setattr(driver, "load_driver", ExplainingDriver)
     error = driver_error(FakeStatus(code), "launching kernel @k", log)
     assert type(error) is expected
     assert str(error).startswith(f"launching kernel @k: CUDA_ERROR_{code} (explained)")

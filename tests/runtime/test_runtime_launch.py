@@ -11,6 +11,7 @@ from fake_driver import FakeDriver, Launch
 
 from sparsert_ir.errors import CallError, DeviceError
 from sparsert_ir.runtime.arrays import CudaArrayInterfaceLibrary
+from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
 from sparsert_ir.runtime.program import LoadedKernel, load_kernel
 
@@ -69,6 +70,23 @@ def test_arrays_of_two_protocols_work_together(driver: FakeDriver) -> None:
 def test_the_stream_of_x_is_used_by_default(driver: FakeDriver) -> None:
     kernel_of()(x_array(stream=0x55), out=y_array())
     assert driver.launches[0].stream == 0x55
+
+
+@pytest.mark.parametrize(("stream", "expected"), [(None, 0x55), (0x77, 0x77)])
+def test_the_result_is_allocated_on_the_stream_of_the_launch(
+    driver: FakeDriver, monkeypatch: pytest.MonkeyPatch, stream: int | None, expected: int
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def allocate(*arguments: Any) -> InterfaceArray:
+        asked.append(arguments)
+        return y_array()
+
+    monkeypatch.setattr(DeviceArray, "allocate", allocate)
+    # The array's own stream is the one it is used on: there is nothing to put in order.
+    kernel_of()(x_array(stream=expected), stream=stream)
+    assert asked == [(0, Y_SHAPE, "<f4", expected)]
+    assert driver.launches[0].stream == expected
 
 
 def test_each_call_passes_its_own_arrays(driver: FakeDriver) -> None:

@@ -173,8 +173,8 @@ def test_the_current_stream_of_cupy_is_used(axpy: GpuKernel, cupy: Any) -> None:
     with stream:
         x = cupy.full(SHAPE, 2, dtype=cupy.float32)
         residual = cupy.full_like(x, 7)
-        stream.begin_capture()
         y = cupy.empty_like(x)
+        stream.begin_capture()
         axpy(x, residual, y)
         graph = stream.end_capture()
     graph.launch(stream)

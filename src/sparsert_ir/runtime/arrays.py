@@ -150,7 +150,7 @@ class CudaArrayInterfaceLibrary:
         )
 
     def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
-        return _device_array(self.view(like, stream or 0), shape, stream)
+        return _device_array(self, like, shape, stream)
 
     def device_of(self, pointer: int) -> int | None:
         """The GPU that owns an address: the interface does not tell."""
@@ -182,7 +182,7 @@ class DlpackLibrary:
         return ArrayView(view.ptr, tuple(view.shape), name, contiguous, ordinal, view.readonly)
 
     def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
-        return _device_array(self.view(like, stream or 0), shape, stream)
+        return _device_array(self, like, shape, stream)
 
 
 _DLPACK_CUDA_DEVICES = frozenset({2, 13})
@@ -224,8 +224,12 @@ def _interface(array: Any) -> dict[str, Any]:
         raise CallError(f"expected an array on a GPU, got {error}") from error
 
 
-def _device_array(like: ArrayView, shape: tuple[int, ...], stream: int | None) -> DeviceArray:
-    if like.device is None or like.dtype not in DTYPE_BYTES:
-        raise CallError(f"expected f32 or f16 on a GPU, got {like.dtype or 'host memory'}")
+def _device_array(
+    library: ArrayLibrary, like: Any, shape: tuple[int, ...], stream: int | None
+) -> DeviceArray:
+    handle = library.current_stream(like) if stream is None else stream
+    view = library.view(like, handle)
+    if view.device is None or view.dtype not in DTYPE_BYTES:
+        raise CallError(f"expected f32 or f16 on a GPU, got {view.dtype or 'host memory'}")
     notations = {name: notation for notation, name in DTYPE_NAMES.items()}
-    return DeviceArray.allocate(like.device, shape, notations[like.dtype], stream or 0)
+    return DeviceArray.allocate(view.device, shape, notations[view.dtype], handle)
