@@ -1,0 +1,64 @@
+# Every task sets up what it needs in .venv by itself. Needed on the machine: Python >= 3.11, git, make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(READY) ## make .venv with the pinned tools and this package, editable
+
+# Hashes are checked for everything that is downloaded. --no-deps: the file is complete on purpose;
+# it leaves out what nvidia-cuda-nvcc asks for besides ptxas.
+$(READY): requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed")'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: demo
+demo: $(READY) ## compile a small sparse layer, show each stage, run it and check the numbers
+	$(BIN)/python examples/demo.py
+
+.PHONY: test
+test: $(READY) ## run all tests: FileCheck tests of dialects, passes and driver, then pytest
+	$(BIN)/lit -s --order=lexical tests/filecheck
+	$(BIN)/python -m pytest -q
+
+.PHONY: lint
+lint: $(READY) ## check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+.PHONY: format
+format: $(READY) ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench-compile
+bench-compile: $(READY) ## measure how long matrices take to compile (no GPU needed)
+	$(BIN)/python benchmarks/compile_time.py
+
+.PHONY: lock
+lock: ## renew the pinned versions in requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet uv==0.13.9
+	$(VENV)/lock/bin/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header --no-emit-index-url \
+	  --no-emit-package sparsert-ir --no-emit-package nvidia-nvvm \
+	  --no-emit-package nvidia-cuda-runtime --no-emit-package nvidia-cuda-crt \
+	  --output-file requirements-dev.txt requirements-dev.in
+
+.PHONY: clean
+clean: ## remove .venv and everything generated
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
