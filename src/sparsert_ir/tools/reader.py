@@ -1,0 +1,109 @@
+"""Parses IR text into a verified module; every operation knows the line that it came from."""
+
+import math
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    FileLineColLoc,
+    IntAttr,
+    ModuleOp,
+    StringAttr,
+    UnknownLoc,
+)
+from xdsl.ir import Operation
+from xdsl.parser import Parser
+from xdsl.utils.exceptions import ParseError, VerifyException
+
+from sparsert_ir.tools.diagnostics import DiagnosticError, Source
+from sparsert_ir.tools.guard import Limits
+
+
+class LocatingParser(Parser):
+    """xDSL's parser, which also sets the location of operations and bounds dense attributes."""
+
+    def __init__(self, context: Context, source: Source, limits: Limits):
+        super().__init__(context, source.text, source.name)
+        self._source, self._limits = source, limits
+        self._line, self._line_begin, self._counted_to = source.first_line, 0, 0
+
+    def parse_operation(self) -> Operation:
+        location = self._location(self.pos)
+        op = super().parse_operation()
+        if isinstance(op.location, UnknownLoc):
+            op.location = location
+        return op
+
+    def _location(self, position: int) -> FileLineColLoc:
+        """Line and column; operations start in ascending order, so lines are counted once."""
+        text = self._source.text
+        if newlines := text.count("\n", self._counted_to, position):
+            self._line += newlines
+            self._line_begin = text.rfind("\n", 0, position) + 1
+        self._counted_to = position
+        column = position - self._line_begin + 1
+        return FileLineColLoc(StringAttr(self._source.name), IntAttr(self._line), IntAttr(column))
+
+    def _parse_dense_literal_type(self):
+        position = self.pos
+        kind = super()._parse_dense_literal_type()
+        elements = math.prod(kind.get_shape())
+        if elements > self._limits.dense_elements:
+            self.raise_error(
+                f"expected a constant of at most {self._limits.dense_elements} elements, got"
+                f" {elements}; give --no-limits to try",
+                position,
+                self.pos,
+            )
+        return kind
+
+
+def parse(context: Context, source: Source, limits: Limits) -> ModuleOp:
+    """Parse without verifying; DiagnosticError for any text that is not a module."""
+    parser = None
+    try:
+        parser = LocatingParser(context, source, limits)
+        return parser.parse_module()
+    except ParseError as error:
+        raise source.error(error.span.start, error.msg) from error
+    except VerifyException as error:
+        raise source.error(parser.pos if parser else 0, str(error)) from error
+    except RecursionError as error:
+        raise source.error_somewhere("expected less deeply nested text") from error
+    except MemoryError as error:
+        raise source.error_somewhere("out of memory while parsing") from error
+    except Exception as error:  # xDSL raises bare Python errors for some malformed text
+        message = f"malformed text ({type(error).__name__}: {error})"
+        raise source.error(parser.pos if parser else 0, message) from error
+
+
+def verify(module: ModuleOp, source: Source) -> None:
+    """Verify the whole module; DiagnosticError that names the operation and its line."""
+    try:
+        module.verify()
+    except Exception as error:  # verifiers of malformed generic syntax may raise anything
+        raise verifier_error(module, source, error) from error
+
+
+def verifier_error(module: ModuleOp, source: Source, error: Exception) -> DiagnosticError:
+    """What `error`, raised by the module's verifier, says, at the first operation to blame."""
+    for op in module.walk():
+        try:
+            op.verify(verify_nested_ops=False)
+        except Exception as own_error:  # as in `verify`
+            return error_at(op, source, f"'{op.name}': {_first_line(own_error)}")
+    return source.error_somewhere(_first_line(error))
+
+
+def error_at(op: Operation, source: Source, message: str) -> DiagnosticError:
+    """An error at the operation's location, where it has one."""
+    location = op.location
+    if isinstance(location, FileLineColLoc) and location.filename.data == source.name:
+        return source.error_at_line(location.line.data, location.column.data, message)
+    return source.error_somewhere(message)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, VerifyException):
+        return text
+    return f"cannot be verified ({type(error).__name__}: {text})"

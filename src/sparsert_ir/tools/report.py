@@ -1,0 +1,143 @@
+"""`-t report`: what stands in a module, function by function, for people to read."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from xdsl.dialects import arith, func, llvm
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from sparsert_ir.dense import Dense, to_numpy
+from sparsert_ir.dialects import gpu
+from sparsert_ir.dialects.sparsert import (
+    AccumulateOp,
+    ColumnTilesOp,
+    ConstantOp,
+    PanelProductOp,
+    PtrAccumulateOp,
+    ScheduleAttr,
+    SpmmOp,
+    TiledSpmmOp,
+    WritePanelOp,
+    WriteRowsOp,
+)
+
+_WIDTH = 16
+
+
+def report(module: ModuleOp) -> str:
+    """One paragraph for each function that has a body, in the order of the module."""
+    functions = [
+        op
+        for op in module.walk()
+        if isinstance(op, func.FuncOp | gpu.FuncOp | llvm.FuncOp) and op.body.blocks
+    ]
+    if not functions:
+        return "no functions\n"
+    return "\n".join(_paragraph(function) for function in functions)
+
+
+def _paragraph(function: func.FuncOp | gpu.FuncOp | llvm.FuncOp) -> str:
+    lines = [f"@{function.sym_name.data} ({function.name})"]
+    lines += [f"  {label:<{_WIDTH}}{text}" for label, text in _facts(function)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(function: Operation) -> Iterator[tuple[str, str]]:
+    schedule = function.attributes.get("sparsert.schedule")
+    if isinstance(schedule, ScheduleAttr):
+        yield "schedule", _schedule(schedule)
+    for op in function.walk():
+        yield from _facts_of(op)
+    yield from _multiply_adds(function)
+    yield "operations", str(sum(1 for _ in function.walk()))
+
+
+def _facts_of(op: Operation) -> Iterator[tuple[str, str]]:
+    match op:
+        case ConstantOp():
+            yield "matrix", _matrix(op)
+        case SpmmOp():
+            yield from _product(op)
+        case TiledSpmmOp():
+            yield from _product(op)
+            yield from _tiling(op.panels, op.splits, op.weight)
+        case PanelProductOp():
+            yield from _tiling(op.panels, op.splits, op.weight)
+            yield "lane", str(op.sums[0].type)
+        case WritePanelOp() | WriteRowsOp():
+            yield "epilogue", _epilogue(op)
+        case gpu.LaunchFuncOp():
+            yield "launches", op.kernel.string_value()
+            yield "grid", _sizes(op.grid)
+            yield "block", _sizes(op.block)
+        case _:
+            return
+
+
+def _matrix(constant: ConstantOp) -> str:
+    rows, columns = constant.shape
+    nonzeros = constant.values.get_shape()[0]
+    return (
+        f"{rows} x {columns}, {nonzeros} nonzeros ({nonzeros / (rows * columns):.2%}),"
+        f" {constant.values.get_element_type()}"
+    )
+
+
+def _product(op: SpmmOp | TiledSpmmOp) -> Iterator[tuple[str, str]]:
+    kind = op.result.type
+    if isinstance(kind, TensorType):
+        yield "columns", str(kind.get_shape()[-1])
+    yield "schedule", "not chosen yet" if op.schedule is None else _schedule(op.schedule)
+    yield "epilogue", _epilogue(op)
+
+
+def _schedule(schedule: ScheduleAttr) -> str:
+    """The knobs that differ from their default."""
+    knobs = str(schedule).partition("<")[2].removesuffix(">")
+    return knobs or "every knob at its default"
+
+
+def _epilogue(op: SpmmOp | TiledSpmmOp | WritePanelOp | WriteRowsOp) -> str:
+    activation = [] if op.activation is None else [op.activation.data.value]
+    residual = [] if op.residual is None else ["residual"]
+    last = residual if op.residual_after_activation is not None else []
+    first = [] if last else residual
+    steps = [*(["bias"] if op.bias is not None else []), *first, *activation, *last]
+    return ", then ".join(steps) or "none"
+
+
+def _tiling(panels: Dense, splits: Dense, weight: SSAValue) -> Iterator[tuple[str, str]]:
+    rows = to_numpy(panels)
+    text = f"{rows.shape[0]} of up to {rows.shape[1]} rows"
+    if isinstance(weight.owner, ConstantOp):
+        lengths = np.append(np.diff(to_numpy(weight.owner.row_offsets)), 0)
+        loads = lengths[rows].sum(axis=1)
+        text += f", {loads.min()} to {loads.max()} nonzeros each"
+    yield "panels", text
+    yield "K groups", str(splits.get_shape()[1] - 1)
+
+
+def _multiply_adds(function: Operation) -> Iterator[tuple[str, str]]:
+    """Of the unrolled runs; neighbours at the same place share one load of x."""
+    runs = [op for op in function.walk() if isinstance(op, AccumulateOp | PtrAccumulateOp)]
+    if not runs:
+        return
+    places = [to_numpy(op.columns if isinstance(op, AccumulateOp) else op.offsets) for op in runs]
+    loads = sum(int(np.count_nonzero(np.diff(place))) + bool(place.size) for place in places)
+    total = sum(place.size for place in places)
+    yield "multiply-adds", f"{total} in {len(runs)} runs, with {loads} loads of x"
+
+
+def _sizes(values: Sequence[SSAValue[Attribute]]) -> str:
+    return " x ".join(_known_number(value) for value in values)
+
+
+def _known_number(value: SSAValue) -> str:
+    match value.owner:
+        case ColumnTilesOp():
+            return str(value.owner.tiles)
+        case arith.ConstantOp(value=IntegerAttr() as number):
+            return str(number.value.data)
+        case _:
+            return "?"
