@@ -24,8 +24,9 @@ def parse_specs(text: str) -> list[ArgSpec]:
     try:
         return list(parse_pipeline(text))
     except ArgSpecParseError as error:
-        where = " | ".join(line.strip() for line in str(error).splitlines()[1:] if line.strip())
-        raise ArgumentError(f"malformed pipeline {text!r}: {where}") from error
+        _, place, *_, message = (line.strip() for line in str(error).splitlines() if line.strip())
+        column = place.rpartition(":")[2]
+        raise ArgumentError(f"pipeline {text!r}, column {column}: {message}") from error
 
 
 def _expanded(text: str) -> Iterator[ArgSpec]:

@@ -98,6 +98,7 @@ class ConstantOp(IRDLOperation):
 
 def check_product(weight: TensorType[Attribute], x: TensorType[Attribute], y: Attribute) -> None:
     expect(weight.encoding == CSRAttr(), "a weight encoded as", "#sparsert.csr", weight)
+    expect(weight.get_num_dims() == 2, "a weight of rank", 2, weight.get_num_dims())
     expect(x.get_num_dims() == 2, "x of rank", 2, x.get_num_dims())
     (m, k), (k_of_x, n) = weight.get_shape(), x.get_shape()
     expect(k == k_of_x, f"x with {k} rows, the weight's columns, not", k, k_of_x)
