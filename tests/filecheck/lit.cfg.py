@@ -25,6 +25,6 @@ config.substitutions += [
 
 supported, reason = lit_config.maxIndividualTestTimeIsSupported
 if supported:
-    lit_config.maxIndividualTestTime = 20
+    config.maxIndividualTestTime = 20
 else:
     lit_config.warning(f"tests run without a time limit: {reason}")

@@ -1,0 +1,8 @@
+// RUN: ROUNDTRIP
+// RUN: GENERIC_ROUNDTRIP
+
+// CHECK-LABEL: func.func @attributes
+// CHECK-SAME: attributes {csr = #sparsert.csr, defaults = #sparsert.schedule<>, every_knob = #sparsert.schedule<lowering = data, rows_per_panel = 4, k_groups = 2, columns_per_thread = 8, threads = 32, column_tiles = 3, panels_per_block = 5, block_order = panels, stores = streaming, accumulation = folded, fold_length = 7>, relu = #sparsert<activation relu>}
+func.func @attributes() attributes {csr = #sparsert.csr, defaults = #sparsert.schedule<rows_per_panel = 16>, every_knob = #sparsert.schedule<lowering = data, rows_per_panel = 4, k_groups = 2, columns_per_thread = 8, threads = 32, column_tiles = 3, panels_per_block = 5, block_order = panels, stores = streaming, accumulation = folded, fold_length = 7>, relu = #sparsert<activation relu>} {
+  func.return
+}

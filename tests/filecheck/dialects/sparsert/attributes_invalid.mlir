@@ -1,0 +1,39 @@
+// RUN: sparsert-opt %s --split-input-file --verify-diagnostics
+
+// expected-error@+1 {{schedule: no knob 'speed'; the knobs are lowering, rows_per_panel,}}
+"func.func"() {s = #sparsert.schedule<speed = 4>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{schedule: threads is given twice}}
+"func.func"() {s = #sparsert.schedule<threads = 4, threads = 8>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{schedule: threads must be a whole number of 1 or more, got 0}}
+"func.func"() {s = #sparsert.schedule<threads = 0>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{schedule: threads must be a whole number of 1 or more, got 'many'}}
+"func.func"() {s = #sparsert.schedule<threads = many>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{schedule: lowering must be one of code, data, got 'magic'}}
+"func.func"() {s = #sparsert.schedule<lowering = magic>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{schedule: stores must be one of cached, streaming, got 3}}
+"func.func"() {s = #sparsert.schedule<stores = 3>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{Expected '='}}
+"func.func"() {s = #sparsert.schedule<threads>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{relu}}
+"func.func"() {s = #sparsert<activation tanh>} : () -> ()

@@ -1,0 +1,47 @@
+// RUN: sparsert-opt %s --split-input-file --verify-diagnostics
+
+func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.ptr_accumulate': expected pointers, in number, 1 or 2, got 3}}
+  %a:2 = sparsert.ptr_accumulate %x, %x, %x f32 offsets dense<[0, 3]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<1.0> : tensor<2xf32> : !llvm.ptr<1>, !llvm.ptr<1>, !llvm.ptr<1> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.ptr_accumulate': expected rows in [0, 2), got [0, 2]}}
+  %a:2 = sparsert.ptr_accumulate %x f32 offsets dense<[0, 3]> : tensor<2xi32> rows dense<[0, 2]> : tensor<2xi32> values dense<1.0> : tensor<2xf32> : !llvm.ptr<1> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.ptr_accumulate': expected positions of at least 0, got -4}}
+  %a:2 = sparsert.ptr_accumulate %x f32 offsets dense<[0, -4]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<1.0> : tensor<2xf32> : !llvm.ptr<1> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.ptr_accumulate': expected lanes all of type f32, got f16}}
+  %a:2 = sparsert.ptr_accumulate %x f32 offsets dense<[0, 3]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<1.0> : tensor<2xf32> : !llvm.ptr<1> -> f32, f16
+  func.return
+}
+
+// -----
+
+func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.ptr_write_rows': expected offsets of shape (2,), got (1,)}}
+  sparsert.ptr_write_rows %s, %s to %x f32 offsets dense<0> : tensor<1xi32> : f32, f32 -> !llvm.ptr<1>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.ptr_write_rows': expected lanes all of type f32, got f16}}
+  sparsert.ptr_write_rows %s, %t to %x f32 offsets dense<0> : tensor<2xi32> : f32, f16 -> !llvm.ptr<1>
+  func.return
+}

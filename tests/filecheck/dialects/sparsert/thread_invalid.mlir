@@ -1,0 +1,199 @@
+// RUN: sparsert-opt %s --split-input-file --verify-diagnostics
+
+func.func @f(%i: index) {
+  // expected-error@+1 {{'sparsert.first_column': expected a width of at most 3, got 4}}
+  %0 = sparsert.first_column %i x 4 within 3
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.load_columns': expected indices, in number, 2, got 1}}
+  %0 = sparsert.load_columns %m[%i] : memref<4x8xf32>, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index, %v: f32) {
+  // expected-error@+1 {{'sparsert.store_columns': expected indices, in number, 2, got 3}}
+  sparsert.store_columns %v, %m[%i, %i, %i] : memref<4x8xf32>, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected panels to hold each of 3 rows once (-1 fills up), got another set}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [0, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected splits to run from 0 to 4, got others}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 3]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected sums, one per row of a panel: 2, got 3}}
+  %s:3 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xf32> -> f32, f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected lanes all of type f32, got f16}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xf32> -> f32, f16
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected positions of element type i32, got i64}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, 3]> : tensor<2xi64> rows dense<[1, 0]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected rows of element type i32, got i64}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, 3]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi64> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected values of rank 1, got 2}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, 3]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<[[1.0, 2.0]]> : tensor<1x2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected as many positions as values: (2,), got (1,)}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected as many rows as values: (2,), got (1,)}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, 3]> : tensor<2xi32> rows dense<0> : tensor<1xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected positions of at least 0, got -1}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, -1]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected rows in [0, 2), got [0, 2]}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, 3]> : tensor<2xi32> rows dense<[0, 2]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected columns below 4, got 4}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, 4]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected lanes all of type f32, got f16}}
+  %s:2 = sparsert.accumulate %m[%i] columns dense<[0, 3]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : memref<4x8xf32> -> f32, f16
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_panel': expected sums, one per row of a panel: 2, got 1}}
+  sparsert.write_panel %s to %y[%i] panel %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> : f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_panel': expected lanes all of type f32, got f16}}
+  sparsert.write_panel %s, %t to %y[%i] panel %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> : f32, f16 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_panel': expected a residual of type memref<3x8xf32>, got memref<4x8xf32>}}
+  sparsert.write_panel %s, %s to %y[%i] panel %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> residual %r : memref<4x8xf32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_panel': expected bias of shape (3,), got (2,)}}
+  sparsert.write_panel %s, %s to %y[%i] panel %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> bias dense<1.0> : tensor<2xf32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_rows': expected rows of element type i32, got i64}}
+  sparsert.write_rows %s, %s to %y[%i] rows dense<[0, 2]> : tensor<2xi64> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_rows': expected rows of shape (2,), got (3,)}}
+  sparsert.write_rows %s, %s to %y[%i] rows dense<[0, 1, 2]> : tensor<3xi32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_rows': expected lanes all of type f32, got f16}}
+  sparsert.write_rows %s, %t to %y[%i] rows dense<[0, 2]> : tensor<2xi32> : f32, f16 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_rows': expected rows below 3, got 3}}
+  sparsert.write_rows %s, %s to %y[%i] rows dense<[0, 3]> : tensor<2xi32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f16) {
+  // expected-error@+1 {{'sparsert.write_rows': expected bias of shape (2,), got (3,)}}
+  sparsert.write_rows %s, %s to %y[%i] rows dense<[0, 2]> : tensor<2xi32> bias dense<1.0> : tensor<3xf32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
