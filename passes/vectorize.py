@@ -5,7 +5,7 @@ from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import arith, func, memref, vector
-from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp, VectorType, i64
+from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp, SymbolRefAttr, VectorType, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -49,6 +49,7 @@ class Vectorize(ModulePass):
             elif isinstance(holder, func.FuncOp) and "sparsert.schedule" in holder.attributes:
                 width = self._width(holder)
                 if width > 1:
+                    _check_fits(holder, width)
                     _widen_ops(holder, width)
 
     def _widen_module(self, module: ModuleOp, kernels: gpu.ModuleOp) -> None:
@@ -61,7 +62,8 @@ class Vectorize(ModulePass):
             _check_alignment(kernel, width)
             _widen_workgroup_memory(kernels, width)
             _widen_ops(kernel, width)
-            _widen_launch(module, kernel.sym_name.data, width)
+            name = SymbolRefAttr(kernels.sym_name.data, [kernel.sym_name.data])
+            _widen_launch(module, name, width)
 
     def _width(self, kernel: Operation) -> int:
         if self.columns_per_thread is not None:
@@ -79,6 +81,18 @@ def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
             f"schedule: columns_per_thread = {width} needs a number of columns that is a multiple"
             f" of it (or pairs of f16), got N = {columns}"
         )
+
+
+def _check_fits(kernel: func.FuncOp, width: int) -> None:
+    """A lane that is moved back to end at the last column needs that many columns."""
+    for op in kernel.walk():
+        if isinstance(op, FirstColumnOp) and op.within is not None:
+            columns = op.within.value.data
+            if columns < width:
+                raise ScheduleError(
+                    f"schedule: columns_per_thread = {width} needs at least as many columns, got"
+                    f" N = {columns}"
+                )
 
 
 def _widen_workgroup_memory(kernels: gpu.ModuleOp, width: int) -> None:
@@ -100,10 +114,10 @@ def _widened(kind: MemRefType[Attribute], width: int) -> MemRefType[Attribute]:
     return array_type([*outer, last * width], kind.element_type, _WORKGROUP_MEMORY)
 
 
-def _widen_launch(module: ModuleOp, kernel: str, width: int) -> None:
+def _widen_launch(module: ModuleOp, kernel: SymbolRefAttr, width: int) -> None:
     for function in module.body.block.ops:
         launches = (op for op in function.walk() if isinstance(op, gpu.LaunchFuncOp))
-        if any(launch.kernel.string_value().endswith(kernel) for launch in launches):
+        if any(launch.kernel == kernel for launch in launches):
             _widen_ops(function, width)
 
 

@@ -181,6 +181,8 @@ class FuncOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
+        if not self.body.blocks:
+            raise VerifyException("expected a body")
         inputs = list(self.function_type.inputs)
         arguments = [argument.type for argument in self.body.blocks[0].args]
         if inputs != arguments:

@@ -1,0 +1,39 @@
+// RUN: sparsert-opt %s --split-input-file --verify-diagnostics
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected block arguments of types}}
+  "gpu.func"() <{sym_name = "kernel", function_type = (f32) -> ()}> ({
+  ^bb0(%x: f16):
+    gpu.return
+  }) : () -> ()
+}
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected a kernel without results}}
+  "gpu.func"() <{sym_name = "kernel", function_type = () -> f32}> ({
+    gpu.return
+  }) : () -> ()
+}
+
+// -----
+
+// expected-error@+1 {{'gpu.func': 'gpu.func' expects parent op 'gpu.module'}}
+gpu.func @kernel() {
+  gpu.return
+}
+
+// -----
+
+func.func @host() {
+  // expected-error@+1 {{'gpu.return': 'gpu.return' expects parent op 'gpu.func'}}
+  gpu.return
+}
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected a body}}
+  "gpu.func"() <{sym_name = "kernel", function_type = () -> ()}> ({}) : () -> ()
+}

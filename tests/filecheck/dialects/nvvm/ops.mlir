@@ -1,0 +1,35 @@
+// RUN: ROUNDTRIP
+// RUN: GENERIC_ROUNDTRIP
+
+// CHECK-LABEL: func.func @registers
+func.func @registers() {
+  // CHECK: nvvm.read.ptx.sreg.tid.x : i32
+  // CHECK: nvvm.read.ptx.sreg.tid.y : i32
+  // CHECK: nvvm.read.ptx.sreg.tid.z : i32
+  // CHECK: nvvm.read.ptx.sreg.ctaid.x : i32
+  // CHECK: nvvm.read.ptx.sreg.ctaid.y : i32
+  // CHECK: nvvm.read.ptx.sreg.ctaid.z : i32
+  // CHECK: nvvm.barrier0
+  %0 = nvvm.read.ptx.sreg.tid.x : i32
+  %1 = nvvm.read.ptx.sreg.tid.y : i32
+  %2 = nvvm.read.ptx.sreg.tid.z : i32
+  %3 = nvvm.read.ptx.sreg.ctaid.x : i32
+  %4 = nvvm.read.ptx.sreg.ctaid.y : i32
+  %5 = nvvm.read.ptx.sreg.ctaid.z : i32
+  nvvm.barrier0
+  func.return
+}
+
+// CHECK-LABEL: func.func @shuffles
+// CHECK-SAME: (%[[V:.*]]: f32)
+func.func @shuffles(%v: f32) {
+  // CHECK: nvvm.shfl.sync.bfly %[[V]], 16 : f32
+  // CHECK: nvvm.shfl.sync.down %[[V]], 1 : f32
+  // CHECK: nvvm.shfl.sync.up %[[V]], 2 : f32
+  // CHECK: nvvm.shfl.sync.idx %[[V]], 0 : f32
+  %0 = nvvm.shfl.sync.bfly %v, 16 : f32
+  %1 = nvvm.shfl.sync.down %v, 1 : f32
+  %2 = nvvm.shfl.sync.up %v, 2 : f32
+  %3 = nvvm.shfl.sync.idx %v, 0 : f32
+  func.return
+}
