@@ -1,0 +1,262 @@
+"""Loads and stores: bounds, races and uninitialised memory; the `memref` dialect."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NoReturn, cast
+
+import numpy as np
+from xdsl.dialects import memref
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, MemRefType
+from xdsl.ir import Attribute, Operation
+
+from sparsert_ir.dense import Array
+from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
+from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
+from sparsert_ir.interpreter.memory import (
+    Memory,
+    dense_elements,
+    element_dtype,
+    is_workgroup,
+    poisoned,
+    static_shape,
+)
+from sparsert_ir.interpreter.races import AccessLog, BoolArray, IndexArray
+
+
+@dataclass(frozen=True)
+class Access:
+    """Elements that the active threads of a frame touch, shape (..., active threads, width).
+
+    place:  positions in the memory's flat elements.
+    exists: which of the elements are touched at all; None: every one.
+    """
+
+    frame: Frame
+    op: Operation
+    memory: Memory
+    place: IndexArray
+    exists: BoolArray | None
+
+    def existing(self) -> tuple[IndexArray, IndexArray]:
+        """Positions of the elements that exist, and the thread that touches each; flat."""
+        lanes = np.broadcast_to(self.frame.lanes[:, np.newaxis], self.place.shape)
+        if self.exists is None:
+            return self.place.reshape(-1), lanes.reshape(-1)
+        return self.place[self.exists], lanes[self.exists]
+
+    def where(self, rows: BoolArray) -> "Access":
+        """The same access for the rows (first axes) in the mask only; others do not exist."""
+        mask = np.broadcast_to(rows[..., np.newaxis], self.place.shape)
+        exists = mask if self.exists is None else self.exists & mask
+        return Access(self.frame, self.op, self.memory, self.place, exists)
+
+    def same_in(self, memory: Memory) -> "Access":
+        """The same elements of another memory of that shape."""
+        return Access(self.frame, self.op, memory, self.place, self.exists)
+
+    def fail(self, place: int, lane: int, what: str) -> NoReturn:
+        index = [int(i) for i in np.unravel_index(place, self.memory.shape)]
+        shape = list(self.memory.shape)
+        self.frame.fail(self.op, f"element {index} of shape {shape} {what}", lane)
+
+
+def locate(
+    frame: Frame,
+    op: Operation,
+    memory: Memory,
+    indices: Sequence[IndexArray],
+    width: int = 1,
+    clip: bool = False,
+) -> Access:
+    """The elements that start at `indices` (of the active threads, on the last axis).
+
+    With `clip`, columns past the end of the last dimension do not exist; without, they are an
+    error, as is any other index outside.
+    """
+    if len(indices) != len(memory.shape):
+        frame.fail(op, f"expected {len(memory.shape)} indices, got {len(indices)}")
+    start: IndexArray = np.zeros(frame.lanes.size, np.int64)
+    last = len(indices) - 1
+    for axis, (index, stride) in enumerate(zip(indices, memory.strides, strict=True)):
+        end = memory.shape[axis] - (width - 1 if axis == last else 0)
+        outside = (index < 0) if clip and axis == last else (index < 0) | (index >= end)
+        if outside.any():
+            _out_of_bounds(frame, op, memory, indices, outside, width)
+        start = start + index * stride
+    columns = np.arange(width)
+    place = start[..., np.newaxis] + columns
+    if not clip or (indices[-1] <= memory.shape[-1] - width).all():
+        return Access(frame, op, memory, place, None)
+    exists = indices[-1][..., np.newaxis] + columns < memory.shape[-1]
+    return Access(frame, op, memory, place, np.broadcast_to(exists, place.shape))
+
+
+def _out_of_bounds(
+    frame: Frame,
+    op: Operation,
+    memory: Memory,
+    indices: Sequence[IndexArray],
+    outside: BoolArray,
+    width: int,
+) -> NoReturn:
+    shape = np.broadcast_shapes((frame.lanes.size,), *(index.shape for index in indices))
+    first = tuple(np.argwhere(np.broadcast_to(outside, shape))[0])
+    got = [int(np.broadcast_to(index, shape)[first]) for index in indices]
+    wide = f" and {width} columns" if width > 1 else ""
+    frame.fail(
+        op,
+        f"index {got}{wide} out of bounds of shape {list(memory.shape)}",
+        int(frame.lanes[first[-1]]),
+    )
+
+
+def read(access: Access) -> Array:
+    """The elements; poison where nothing exists."""
+    check_read(access)
+    elements = access.memory.elements
+    if access.exists is None:
+        return elements[access.place]
+    found = poisoned(access.place.shape, elements.dtype)
+    found[access.exists] = elements[access.place[access.exists]]
+    return found
+
+
+def check_read(access: Access) -> None:
+    """Find races and uninitialised memory; on the host there are none."""
+    launch = access.frame.launch
+    if launch is None or access.memory.read_only:
+        return
+    log = _log(access.memory, launch)
+    where, lanes = access.existing()
+    if access.memory.workgroup:
+        _fail_where(access, ~log.writes.touched(where), "is read before any thread writes it")
+    visit = (where, lanes, access.frame.block_number, access.frame.machine.clock)
+    race = log.writes.clash(*visit)
+    _fail_where(access, race, "is read after another thread wrote it, with no barrier between")
+    log.reads.note(*visit)
+
+
+def write(access: Access, values: Array) -> None:
+    """Store `values` where the elements exist."""
+    frame, memory = access.frame, access.memory
+    if memory.read_only:
+        frame.fail(access.op, "expected memory that can be written, got a constant")
+    if values.dtype != memory.elements.dtype:
+        frame.fail(
+            access.op, f"expected a value of {memory.elements.dtype}, got one of {values.dtype}"
+        )
+    if frame.launch is not None:
+        _check_write(access, _log(memory, frame.launch))
+    if access.exists is None:
+        memory.elements[access.place] = values
+    else:
+        memory.elements[access.place[access.exists]] = values[access.exists]
+    memory.version += 1
+
+
+def _check_write(access: Access, log: AccessLog) -> None:
+    where, lanes = access.existing()
+    visit = (where, lanes, access.frame.block_number, access.frame.machine.clock)
+    race = log.reads.clash(*visit)
+    _fail_where(access, race, "is written after another thread read it, with no barrier between")
+    race = log.writes.clash(*visit) | log.writes.note(*visit)
+    _fail_where(access, race, "is written by several threads, with no barrier between")
+
+
+def _fail_where(access: Access, wrong: BoolArray, what: str) -> None:
+    if wrong.any():
+        where, lanes = access.existing()
+        first = int(np.flatnonzero(wrong)[0])
+        access.fail(int(where[first]), int(lanes[first]), what)
+
+
+def _log(memory: Memory, launch: object) -> AccessLog:
+    if memory.log is None or memory.log.launch is not launch:
+        memory.log = AccessLog(memory.elements.size, launch)
+    return memory.log
+
+
+def lane_shape(lane: Attribute) -> tuple[int, ...]:
+    """() for a number, (width,) for a vector."""
+    return tuple(getattr(lane, "get_shape", tuple[int, ...])())
+
+
+def _load(
+    frame: Frame,
+    op: Operation,
+    memory: Memory,
+    indices: Sequence[Array],
+    lane: Attribute,
+    clip: bool,
+) -> list[Value]:
+    shape = lane_shape(lane)
+    active = [index[frame.lanes] for index in indices]
+    found = read(locate(frame, op, memory, active, prod(shape), clip))
+    return [frame.spread(found.reshape(-1, *shape))]
+
+
+def _store(
+    frame: Frame, op: Operation, memory: Memory, indices: Sequence[Array], value: Array, clip: bool
+) -> list[Value]:
+    active = [index[frame.lanes] for index in indices]
+    access = locate(frame, op, memory, active, value[0].size, clip)
+    write(access, value[frame.lanes].reshape(access.place.shape))
+    return []
+
+
+def _memref_load(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    memory, *indices = operands
+    return _load(frame, op, memory, indices, op.results[0].type, clip=False)
+
+
+def _memref_store(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    value, memory, *indices = operands
+    return _store(frame, op, memory, indices, value, clip=False)
+
+
+def _load_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    memory, *indices = operands
+    lane = cast(LoadColumnsOp, op).result.type
+    return _load(frame, op, memory, indices, lane, clip=True)
+
+
+def _store_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    value, memory, *indices = operands
+    return _store(frame, cast(StoreColumnsOp, op), memory, indices, value, clip=True)
+
+
+def _get_global(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    table = frame.machine.find(op, cast(memref.GetGlobalOp, op).name_)
+    if not isinstance(table, memref.GlobalOp):
+        frame.fail(op, f"expected the name of a memref.global, got that of {table.name}")
+    kind = table.type
+    memories = frame.workgroup if is_workgroup(kind) else frame.machine.globals
+    if is_workgroup(kind) and frame.launch is None:
+        frame.fail(op, "expected workgroup memory in kernels only, got it in host code")
+    if table not in memories:
+        memories[table] = _global_memory(table, kind)
+    return [memories[table]]
+
+
+def _global_memory(table: memref.GlobalOp, kind: MemRefType[Attribute]) -> Memory:
+    shape, initial = static_shape(kind), table.initial_value
+    if isinstance(initial, DenseIntOrFPElementsAttr):
+        elements = dense_elements(cast("DenseIntOrFPElementsAttr[Any]", initial)).flatten()
+        return Memory(elements, shape, read_only=table.constant is not None)
+    elements = poisoned(prod(shape), element_dtype(kind))
+    return Memory(elements, shape, workgroup=is_workgroup(kind))
+
+
+def _nothing(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    return []
+
+
+MEMORY_HANDLERS: Mapping[str, Handler] = {
+    "memref.load": _memref_load,
+    "memref.store": _memref_store,
+    "memref.global": _nothing,
+    "memref.get_global": _get_global,
+    "sparsert.load_columns": _load_columns,
+    "sparsert.store_columns": _store_columns,
+}

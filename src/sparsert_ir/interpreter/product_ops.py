@@ -1,0 +1,227 @@
+"""Thread level of `sparsert`: panels, runs of multiply-adds and what happens to their sums."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from xdsl.ir import Attribute, Operation
+
+from sparsert_ir.dense import Array, IntArray, to_numpy
+from sparsert_ir.dialects.sparsert import (
+    AccumulateOp,
+    ColumnTilesOp,
+    FirstColumnOp,
+    PanelProductOp,
+    WritePanelOp,
+    WriteRowsOp,
+    lane_width,
+)
+from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
+from sparsert_ir.interpreter.memory import Memory, element_dtype, poisoned
+from sparsert_ir.interpreter.memory_ops import check_read, lane_shape, locate, read, write
+from sparsert_ir.interpreter.multiply_add import Run, deal_run, run_sums
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.partition import panel_run
+
+
+def matrix_run(
+    matrix: SparseMatrix, panels: IntArray, splits: IntArray, panel: int, group: int
+) -> Run:
+    """The multiply-adds of one K group of one panel, in the order in which a thread adds them."""
+    begin, end = int(splits[panel, group]), int(splits[panel, group + 1])
+    columns, rows, order = panel_run(
+        matrix.row_offsets, matrix.column_indices, panels[panel], begin, end
+    )
+    return deal_run(columns, rows, matrix.values[order], panels.shape[1])
+
+
+def epilogue(
+    total: Array, bias: Array | None, residual: Array | None, relu: bool, residual_after: bool
+) -> Array:
+    """`activation(total + bias + residual)` in the element type of `total`; NaN stays NaN.
+
+    With `residual_after` the residual is added after the activation.
+    """
+    if bias is not None:
+        total = total + bias.astype(total.dtype)
+    if residual is not None and not residual_after:
+        total = total + residual.astype(total.dtype)
+    if relu:
+        total = np.maximum(total, total.dtype.type(0))
+    if residual is not None and residual_after:
+        total = total + residual.astype(total.dtype)
+    return total
+
+
+@dataclass(frozen=True)
+class _Product:
+    """The sums of a run for all columns of x, valid while x has the version `version`."""
+
+    run: Run
+    x: Memory
+    version: int
+    sums: Array
+
+
+def _product(
+    frame: Frame,
+    key: tuple[Operation, int, int],
+    x: Memory,
+    make_run: Callable[[], Run],
+    fold: int | None,
+) -> _Product:
+    """The sums of a run for all columns at once: columns do not depend on each other, so a lane is
+    a slice of what is computed here once.
+    """
+    kept: _Product | None = frame.machine.products.get(key)
+    if kept is not None and kept.x is x and kept.version == x.version:
+        return kept
+    run = make_run() if kept is None else kept.run
+    _check_columns(frame, key[0], run, x)
+    dtype = element_dtype(key[0].results[0].type)
+    sums = run_sums(run, x.elements.reshape(x.shape)[run.columns], dtype, fold)
+    frame.machine.products[key] = made = _Product(run, x, x.version, sums)
+    return made
+
+
+def _check_columns(frame: Frame, op: Operation, run: Run, x: Memory) -> None:
+    if run.columns.size and run.columns[-1] >= x.shape[0]:
+        frame.fail(op, f"expected columns below {x.shape[0]}, got {run.columns[-1]}")
+
+
+def _lane_sums(
+    frame: Frame, op: Operation, product: _Product, column: Array, lane: Attribute
+) -> Array:
+    """Sums of the active threads, shape (rows, active threads, width); poison past the end."""
+    start = column[frame.lanes]
+    width = lane_width(lane)
+    rows = product.run.columns[:, np.newaxis]
+    check_read(locate(frame, op, product.x, [rows, start], width, clip=True))
+    place = start[:, np.newaxis] + np.arange(width)
+    inside = place < product.x.shape[1]
+    sums = poisoned((product.sums.shape[0], *place.shape), product.sums.dtype)
+    sums[:, inside] = product.sums[:, place[inside]]
+    return sums
+
+
+def _panel_product(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(PanelProductOp, op)
+    matrix, x, column, panel, group = operands
+    panels, splits = to_numpy(op.panels), to_numpy(op.splits)
+    lane = op.sums[0].type
+    sums = poisoned((panels.shape[1], frame.threads, lane_width(lane)), element_dtype(lane))
+    pairs = zip(panel[frame.lanes].tolist(), group[frame.lanes].tolist(), strict=True)
+    for one_panel, one_group in sorted(set(pairs)):
+        _check_panel(frame, op, one_panel, one_group)
+
+        def make_run(one_panel: int = one_panel, one_group: int = one_group) -> Run:
+            return matrix_run(matrix, panels, splits, one_panel, one_group)
+
+        product = _product(frame, (op, one_panel, one_group), x, make_run, _fold(op))
+        with frame.only(frame.mask & (panel == one_panel) & (group == one_group)):
+            sums[:, frame.lanes] = _lane_sums(frame, op, product, column, lane)
+    return list(sums.reshape(*sums.shape[:2], *lane_shape(lane)))
+
+
+def _fold(op: PanelProductOp | AccumulateOp) -> int | None:
+    return None if op.fold is None else op.fold.value.data
+
+
+def _check_panel(frame: Frame, op: PanelProductOp, panel: int, group: int) -> None:
+    panel_count, groups = op.panels.get_shape()[0], op.splits.get_shape()[1] - 1
+    if not (0 <= panel < panel_count and 0 <= group < groups):
+        frame.fail(
+            op,
+            f"expected a panel below {panel_count} and a group below {groups}, got panel {panel}"
+            f" and group {group}",
+            int(frame.lanes[0]),
+        )
+
+
+def _accumulate(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(AccumulateOp, op)
+    x, column = operands
+    lane = op.sums[0].type
+
+    def make_run() -> Run:
+        columns, rows, values = map(to_numpy, (op.columns, op.rows, op.values))
+        return deal_run(columns, rows, values, len(op.sums))
+
+    product = _product(frame, (op, 0, 0), x, make_run, _fold(op))
+    sums = poisoned((len(op.sums), frame.threads, lane_width(lane)), element_dtype(lane))
+    sums[:, frame.lanes] = _lane_sums(frame, op, product, column, lane)
+    return list(sums.reshape(*sums.shape[:2], *lane_shape(lane)))
+
+
+def _write_panel(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(WritePanelOp, op)
+    y, column, panel_of_all, *rest = operands
+    panel = panel_of_all[frame.lanes]
+    panels = to_numpy(op.panels)
+    if ((panel < 0) | (panel >= panels.shape[0])).any():
+        frame.fail(op, f"expected a panel below {panels.shape[0]}, got {panel.tolist()}")
+    rows = panels[panel].T
+    bias = None if op.bias is None else to_numpy(op.bias)[np.maximum(rows, 0)]
+    _write_sums(frame, op, [y, column, *rest], rows, bias)
+    return []
+
+
+def _write_rows(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(WriteRowsOp, op)
+    rows = to_numpy(op.rows)[:, np.newaxis]
+    bias = None if op.bias is None else to_numpy(op.bias)[:, np.newaxis]
+    _write_sums(frame, op, operands, rows, bias)
+    return []
+
+
+def _write_sums(
+    frame: Frame,
+    op: WritePanelOp | WriteRowsOp,
+    operands: Operands,
+    rows: Array,
+    bias: Array | None,
+) -> None:
+    """Write the sums of `rows`, shape (rows, active threads or 1), through the epilogue.
+
+    `operands` are y, the first column, the residual where there is one, and the sums.
+    """
+    y, column, *rest = operands
+    residual_memory = rest.pop(0) if op.residual is not None else None
+    width = lane_width(op.sums[0].type)
+    sums = np.stack(rest)[:, frame.lanes].reshape(len(rest), -1, width)
+    place = [np.maximum(rows, 0), column[frame.lanes]]
+    target = locate(frame, op, y, place, width, clip=True)
+    if rows.min() < 0:
+        target = target.where(rows >= 0)
+    total = epilogue(
+        sums,
+        None if bias is None else bias[..., np.newaxis],
+        None if residual_memory is None else read(target.same_in(residual_memory)),
+        op.activation is not None,
+        op.residual_after_activation is not None,
+    )
+    write(target, total.astype(y.elements.dtype))
+
+
+def _column_tiles(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    return [frame.all_threads(np.int64(cast(ColumnTilesOp, op).tiles))]
+
+
+def _first_column(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(FirstColumnOp, op)
+    width = op.width.value.data
+    column = operands[0] * width
+    if op.within is not None:
+        column = np.minimum(column, op.within.value.data - width)
+    return [column]
+
+
+PRODUCT_HANDLERS: Mapping[str, Handler] = {
+    "sparsert.panel_product": _panel_product,
+    "sparsert.accumulate": _accumulate,
+    "sparsert.write_panel": _write_panel,
+    "sparsert.write_rows": _write_rows,
+    "sparsert.column_tiles": _column_tiles,
+    "sparsert.first_column": _first_column,
+}
