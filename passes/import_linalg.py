@@ -75,7 +75,7 @@ def _weight(value: SSAValue, rewriter: PatternRewriter) -> SSAValue | None:
     except (MatrixError, KeyError):
         return None
     constant = constant_of(matrix)
-    rewriter.insert_op(constant)
+    rewriter.insert(constant)
     return constant.result
 
 

@@ -1,12 +1,18 @@
 """Fixtures that all tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE
 from sparsert_ir.runtime.device import Gpu, find_gpu, probe_gpus
+
+settings.register_profile("ci", max_examples=8, derandomize=True, deadline=None, database=None)
+settings.register_profile("nightly", max_examples=500, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(autouse=True, scope="session")

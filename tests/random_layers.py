@@ -1,0 +1,185 @@
+"""Random layers with legal schedules, and how to run every stage of their compilation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.traits import SymbolTable
+
+from sparsert_ir.context import make_context
+from sparsert_ir.dense import Array
+from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
+from sparsert_ir.interpreter import interpret
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.pipeline import pipeline_passes
+from sparsert_ir.schedule import Schedule
+
+GPU = "sparsert-gpu-pipeline"
+CPU_DATA = "sparsert-cpu-pipeline"
+CPU_CODE = "sparsert-cpu-code-pipeline"
+
+_BLOCK_THREADS = 1024
+_WORKGROUP_BYTES = 48 * 1024
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer without its numbers."""
+
+    rows: int
+    depth: int
+    columns: int
+    density: float
+    dtype: Literal["f32", "f16"]
+    bias: bool
+    activation: Literal["relu"] | None
+    residual: Literal["none", "before", "after"]
+    schedule: Schedule | None
+    seed: int
+
+
+@st.composite
+def cases(draw: st.DrawFn, pipeline: str) -> Case:
+    """Shapes, densities, epilogues and every knob of the schedule, as far as `pipeline` takes them.
+
+    Where the matrix is data, the interpreter walks over every nonzero for every lane: shapes are
+    smaller there.
+    """
+    size = st.integers(1, 12 if pipeline == CPU_DATA else 40)
+    columns, dtype = draw(size), draw(st.sampled_from(("f32", "f16")))
+    rows = draw(size)
+    schedule = draw(st.none() | _schedules(pipeline, columns, dtype))
+    if schedule is not None and pipeline == GPU:
+        assume(_fits_block(schedule, min(rows, schedule.rows_per_panel)))
+    return Case(
+        rows=rows,
+        depth=draw(size),
+        columns=columns,
+        density=draw(st.sampled_from((0.0, 0.05, 0.3, 0.7, 1.0))),
+        dtype=dtype,
+        bias=draw(st.booleans()),
+        activation=draw(st.sampled_from(("relu", None))),
+        residual=draw(st.sampled_from(("none", "before", "after"))),
+        schedule=schedule,
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+@st.composite
+def _schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Schedule:
+    gpu = pipeline == GPU
+    widths = [width for width in (1, 2, 3, 4, 8) if width <= columns]
+    if gpu:
+        pairs = dtype == "f16"
+        widths = [w for w in (1, 2, 4, 8) if columns % w == 0 or (w == 2 and pairs)]
+    return Schedule(
+        lowering="data" if pipeline == CPU_DATA else "code",
+        rows_per_panel=draw(st.sampled_from((1, 2, 3, 7, 16, 64))),
+        k_groups=draw(st.integers(1, 5)) if gpu else 1,
+        columns_per_thread=draw(st.sampled_from(widths)),
+        threads=draw(st.sampled_from((1, 3, 8, 32, 64))),
+        column_tiles=draw(st.integers(1, 3)),
+        panels_per_block=draw(st.integers(1, 4)),
+        block_order=draw(st.sampled_from(("columns", "panels"))),
+        stores=draw(st.sampled_from(("cached", "streaming"))),
+        accumulation=draw(st.sampled_from(("plain", "folded", "f32"))),
+        fold_length=draw(st.sampled_from((1, 2, 5, 16))),
+    )
+
+
+def _fits_block(schedule: Schedule, height: int) -> bool:
+    """Threads, and partial sums of at most four bytes each, within the limits of a block."""
+    sums = schedule.block_threads * schedule.columns_per_thread * height
+    return schedule.block_threads <= _BLOCK_THREADS and 4 * sums <= _WORKGROUP_BYTES
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A layer with its numbers; the arguments are x and, where there is one, the residual."""
+
+    layer: Layer
+    arguments: list[Array]
+
+    def expected(self) -> Array:
+        """The result in float64."""
+        return self._apply(lambda array: array)
+
+    def magnitude(self) -> Array:
+        """The result with every number replaced by its absolute value."""
+        return self._apply(np.abs)
+
+    def _apply(self, sign: Any) -> Array:
+        x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
+        y = sign(self.layer.matrix.to_dense().astype(np.float64)) @ x
+        if self.layer.bias is not None:
+            y = y + sign(self.layer.bias.astype(np.float64))[:, np.newaxis]
+        if self.layer.residual == "before":
+            y = y + residual[0]
+        if self.layer.activation == "relu":
+            y = np.maximum(y, 0)
+        return y + residual[0] if self.layer.residual == "after" else y
+
+
+def whole_numbers(case: Case) -> Example:
+    """Numbers so small that every partial sum is exact, in f16 too."""
+    random = np.random.default_rng(case.seed)
+
+    def draw(*shape: int) -> Array:
+        return random.integers(-3, 4, shape)
+
+    return _example(case, draw, random)
+
+
+def real_numbers(case: Case) -> Example:
+    """Normally distributed numbers."""
+    random = np.random.default_rng(case.seed)
+
+    def draw(*shape: int) -> Array:
+        return random.standard_normal(shape)
+
+    return _example(case, draw, random)
+
+
+def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
+    dtype = np.dtype(NUMPY_TYPES[case.dtype])
+    present = random.random((case.rows, case.depth)) < case.density
+    y_shape = (case.rows, case.columns)
+    layer = Layer(
+        matrix=SparseMatrix.of(draw(case.rows, case.depth) * present, dtype),
+        columns=case.columns,
+        bias=draw(case.rows).astype(dtype).astype(np.float32) if case.bias else None,
+        activation=case.activation,
+        residual=case.residual,
+        dtype=case.dtype,
+        schedule=case.schedule,
+    )
+    shapes = [(case.depth, case.columns)] + ([] if case.residual == "none" else [y_shape])
+    return Example(layer, [draw(*shape).astype(dtype) for shape in shapes])
+
+
+def stages(layer: Layer, pipeline: str) -> Iterator[tuple[str, ModuleOp]]:
+    """The module as built, then after every pass before the conversion to LLVM."""
+    module = build_module(layer)
+    yield "built", module
+    for one in pipeline_passes(pipeline):
+        if one.name == "sparsert-convert-to-llvm":
+            return
+        one.apply(make_context(), module)
+        yield one.name, module
+
+
+def run(module: ModuleOp, name: str, arguments: list[Array], order_seed: int | None = 0) -> Array:
+    """The result of the function, at the tensor level and with memrefs; y is NaN before."""
+    function = SymbolTable.lookup_symbol(module, StringAttr(name))
+    kind = cast(func.FuncOp, function).function_type
+    if kind.outputs.data:
+        return interpret(module, name, *arguments)[0]
+    y_type = cast(Any, kind.inputs.data[-1])
+    y = np.full(y_type.get_shape(), np.nan, arguments[0].dtype)
+    interpret(module, name, *arguments, y, order_seed=order_seed)
+    return y
