@@ -9,6 +9,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.passes import ModulePass
 from xdsl.traits import SymbolTable
 
 from sparsert_ir.context import make_context
@@ -16,6 +17,7 @@ from sparsert_ir.dense import Array
 from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.passes import PIPELINES
 from sparsert_ir.pipeline import pipeline_passes
 from sparsert_ir.schedule import Schedule
 
@@ -162,13 +164,16 @@ def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
     return Example(layer, [draw(*shape).astype(dtype) for shape in shapes])
 
 
+def passes_before_llvm(pipeline: str) -> tuple[ModulePass, ...]:
+    """The passes of a named pipeline up to the level that the interpreter still runs."""
+    return pipeline_passes(PIPELINES[pipeline].removesuffix(",sparsert-convert-to-llvm"))
+
+
 def stages(layer: Layer, pipeline: str) -> Iterator[tuple[str, ModuleOp]]:
     """The module as built, then after every pass before the conversion to LLVM."""
     module = build_module(layer)
     yield "built", module
-    for one in pipeline_passes(pipeline):
-        if one.name == "sparsert-convert-to-llvm":
-            return
+    for one in passes_before_llvm(pipeline):
         one.apply(make_context(), module)
         yield one.name, module
 
