@@ -42,6 +42,8 @@ MALFORMED: dict[str, bytes] = {
     "giant splat": b"%0 = arith.constant dense<0.0> : tensor<999999999999xf32>",
     "giant splat in bytes": b'%0 = arith.constant dense<"0x00000000"> : tensor<999999999999xf32>',
     "giant splat by alias": b"!t = tensor<999999999999xf32>\n%0 = arith.constant dense<0.0> : !t",
+    "giant integer type": b"%0 = arith.constant 1 : i39999999999",
+    "giant integers": b"%0 = arith.constant dense<1> : tensor<2xi39999999999>",
     "giant number": b"%0 = arith.constant " + b"9" * 5000 + b" : i32",
     "digit that is no number": "%0 = arith.constant ²".encode(),
     "unknown operation": b'"nope.op"() : () -> ()',

@@ -27,14 +27,16 @@ class Limits:
     characters:     outside of strings and comments, where large constants stand.
     nesting:        brackets within brackets.
     dense_elements: of one dense attribute, which a splat makes from a few characters.
+    integer_bits:   of an integer type; xDSL computes the bounds of its values.
     """
 
     characters: int = 2**23
     nesting: int = 200
     dense_elements: int = 2**25
+    integer_bits: int = 128
 
 
-UNLIMITED = Limits(sys.maxsize, sys.maxsize, sys.maxsize)
+UNLIMITED = Limits(*[sys.maxsize] * 4)
 
 
 def read_source(path: str | None) -> Source:

@@ -6,11 +6,12 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import (
     FileLineColLoc,
     IntAttr,
+    IntegerType,
     ModuleOp,
     StringAttr,
     UnknownLoc,
 )
-from xdsl.ir import Operation
+from xdsl.ir import Operation, TypeAttribute
 from xdsl.parser import Parser
 from xdsl.utils.exceptions import ParseError, VerifyException
 
@@ -19,7 +20,7 @@ from sparsert_ir.tools.guard import Limits
 
 
 class LocatingParser(Parser):
-    """xDSL's parser, which also sets the location of operations and bounds dense attributes."""
+    """xDSL's parser, which also locates operations and bounds what text can ask for."""
 
     def __init__(self, context: Context, source: Source, limits: Limits):
         super().__init__(context, source.text, source.name)
@@ -42,6 +43,18 @@ class LocatingParser(Parser):
         self._counted_to = position
         column = position - self._line_begin + 1
         return FileLineColLoc(StringAttr(self._source.name), IntAttr(self._line), IntAttr(column))
+
+    def _parse_optional_integer_or_float_type(self) -> TypeAttribute | None:
+        position = self.pos
+        kind = super()._parse_optional_integer_or_float_type()
+        if isinstance(kind, IntegerType) and kind.width.data > self._limits.integer_bits:
+            self.raise_error(
+                f"expected an integer type of at most {self._limits.integer_bits} bits, got {kind};"
+                " give --no-limits to try",
+                position,
+                self.pos,
+            )
+        return kind
 
     def _parse_dense_literal_type(self):
         position = self.pos
@@ -72,8 +85,8 @@ def parse(context: Context, source: Source, limits: Limits) -> ModuleOp:
     except MemoryError as error:
         raise source.error_somewhere("out of memory while parsing") from error
     except Exception as error:  # xDSL raises bare Python errors for some malformed text
-        message = f"malformed text ({type(error).__name__}: {error})"
-        raise source.error(parser.pos if parser else 0, message) from error
+        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise source.error(parser.pos if parser else 0, f"malformed text: {what}") from error
 
 
 def verify(module: ModuleOp, source: Source) -> None:

@@ -42,7 +42,7 @@ def check_element_type(dense: Dense, what: str, bits: int = 32) -> None:
 
 
 def check_permutation(rows: IntArray, row_count: int) -> None:
-    used = np.sort(rows[rows >= 0], axis=None)
+    used = np.sort(rows[rows != -1], axis=None)
     whole = np.array_equal(used, np.arange(row_count, dtype=used.dtype))
     expect(whole, "panels to hold", f"each of {row_count} rows once (-1 fills up)", "another set")
 

@@ -49,6 +49,14 @@ func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: tensor<4x8xf32>) {
 // -----
 
 func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: tensor<4x8xf32>) {
+  // expected-error@+1 {{'sparsert.tiled_spmm': expected panels to hold each of 3 rows once (-1 fills up), got another set}}
+  %y = sparsert.tiled_spmm %w, %x schedule <> panels dense<[[0, 2], [1, -2]]> : tensor<2x2xi32> splits dense<[[0, 1, 4], [0, 4, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: tensor<4x8xf32>) {
   // expected-error@+1 {{'sparsert.tiled_spmm': expected splits of shape 2 x (groups + 1), got 1x2}}
   %y = sparsert.tiled_spmm %w, %x schedule <> panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
   func.return
