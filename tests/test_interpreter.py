@@ -239,6 +239,47 @@ def test_columns_past_the_end_are_nan_when_loaded_and_not_written_when_stored() 
     np.testing.assert_array_equal(y, np.array([-1, np.nan, -1, -1, -1, -1, 5], np.float32))
 
 
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (8, r"index \[8\] out of bounds of shape \[8\]"),
+        (-2, r"index \[-2\] out of bounds"),
+        (3, "expected a first column that is a multiple of 2, got 3"),
+    ],
+)
+@pytest.mark.parametrize(
+    "access",
+    [
+        "%lane = sparsert.load_columns %y[%first] : memref<8xf32>, vector<2xf32>",
+        "sparsert.store_columns %fives, %y[%first] : memref<8xf32>, vector<2xf32>",
+    ],
+    ids=["load", "store"],
+)
+def test_lane_of_a_kernel_starts_inside_at_a_multiple_of_its_width(
+    access: str, first: int, message: str
+) -> None:
+    body = f"""
+      %first = arith.constant {first} : index
+      %fives = vector.broadcast %number : f32 to vector<2xf32>
+    """
+    with pytest.raises(InterpreterError, match=message):
+        launch(body + access, threads=1)
+
+
+def test_lane_of_host_code_must_end_inside() -> None:
+    text = """
+      func.func @run(%x: memref<3xf32>, %first: index) -> vector<2xf32> {
+        %lane = sparsert.load_columns %x[%first] : memref<3xf32>, vector<2xf32>
+        func.return %lane : vector<2xf32>
+      }
+    """
+    x = np.array([1, 2, 3], np.float32)
+    (lane,) = interpret(parse(text), "run", x, np.int64(1))
+    assert lane.tolist() == [2, 3]
+    with pytest.raises(InterpreterError, match=r"index \[2\] and 2 columns out of bounds"):
+        interpret(parse(text), "run", x, np.int64(2))
+
+
 def test_branches_and_loops_give_each_thread_its_own_value() -> None:
     body = """
       %odd = arith.andi %thread, %one : index

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, MemRefType
 from xdsl.ir import Attribute, Operation
 
 from sparsert_ir.dense import Array
-from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
+from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp, lane_width
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import (
     Memory,
@@ -62,34 +62,58 @@ class Access:
 
 
 def locate(
+    frame: Frame, op: Operation, memory: Memory, indices: Sequence[IndexArray], width: int = 1
+) -> Access:
+    """The `width` elements that start at `indices` (of the active threads, on the last axis); all
+    of them must be inside.
+    """
+    if len(indices) != len(memory.shape):
+        frame.fail(op, f"expected {len(memory.shape)} indices, got {len(indices)}")
+    return Access(frame, op, memory, _place(frame, op, memory, indices, width, width), None)
+
+
+def locate_lane(
+    frame: Frame, op: Operation, memory: Memory, indices: Sequence[IndexArray], width: int
+) -> Access:
+    """The elements of a lane that starts at `indices`.
+
+    In a kernel a lane starts inside, at a multiple of its width, and columns past the end do not
+    exist; in host code a lane may start anywhere and must end inside.
+    """
+    if frame.launch is None:
+        return locate(frame, op, memory, indices, width)
+    place = _place(frame, op, memory, indices, width, 1)
+    first = indices[-1]
+    if (first % width).any():
+        shape = np.broadcast_shapes((frame.lanes.size,), first.shape)
+        where = tuple(np.argwhere(np.broadcast_to(first % width, shape))[0])
+        column = int(np.broadcast_to(first, shape)[where])
+        lane = int(frame.lanes[where[-1]])
+        frame.fail(op, f"expected a first column that is a multiple of {width}, got {column}", lane)
+    if (first <= memory.shape[-1] - width).all():
+        return Access(frame, op, memory, place, None)
+    exists = first[..., np.newaxis] + np.arange(width) < memory.shape[-1]
+    return Access(frame, op, memory, place, np.broadcast_to(exists, place.shape))
+
+
+def _place(
     frame: Frame,
     op: Operation,
     memory: Memory,
     indices: Sequence[IndexArray],
-    width: int = 1,
-    clip: bool = False,
-) -> Access:
-    """The elements that start at `indices` (of the active threads, on the last axis).
-
-    With `clip`, columns past the end of the last dimension do not exist; without, they are an
-    error, as is any other index outside.
-    """
-    if len(indices) != len(memory.shape):
-        frame.fail(op, f"expected {len(memory.shape)} indices, got {len(indices)}")
+    width: int,
+    width_inside: int,
+) -> IndexArray:
+    """Positions of `width` elements from `indices` on, the first `width_inside` of them inside."""
     start: IndexArray = np.zeros(frame.lanes.size, np.int64)
     last = len(indices) - 1
     for axis, (index, stride) in enumerate(zip(indices, memory.strides, strict=True)):
-        end = memory.shape[axis] - (width - 1 if axis == last else 0)
-        outside = (index < 0) if clip and axis == last else (index < 0) | (index >= end)
+        end = memory.shape[axis] - (width_inside - 1 if axis == last else 0)
+        outside = (index < 0) | (index >= end)
         if outside.any():
-            _out_of_bounds(frame, op, memory, indices, outside, width)
+            _out_of_bounds(frame, op, memory, indices, outside, width_inside)
         start = start + index * stride
-    columns = np.arange(width)
-    place = start[..., np.newaxis] + columns
-    if not clip or (indices[-1] <= memory.shape[-1] - width).all():
-        return Access(frame, op, memory, place, None)
-    exists = indices[-1][..., np.newaxis] + columns < memory.shape[-1]
-    return Access(frame, op, memory, place, np.broadcast_to(exists, place.shape))
+    return start[..., np.newaxis] + np.arange(width)
 
 
 def _out_of_bounds(
@@ -182,48 +206,34 @@ def lane_shape(lane: Attribute) -> tuple[int, ...]:
     return tuple(getattr(lane, "get_shape", tuple[int, ...])())
 
 
-def _load(
-    frame: Frame,
-    op: Operation,
-    memory: Memory,
-    indices: Sequence[Array],
-    lane: Attribute,
-    clip: bool,
-) -> list[Value]:
-    shape = lane_shape(lane)
-    active = [index[frame.lanes] for index in indices]
-    found = read(locate(frame, op, memory, active, prod(shape), clip))
-    return [frame.spread(found.reshape(-1, *shape))]
-
-
-def _store(
-    frame: Frame, op: Operation, memory: Memory, indices: Sequence[Array], value: Array, clip: bool
-) -> list[Value]:
-    active = [index[frame.lanes] for index in indices]
-    access = locate(frame, op, memory, active, value[0].size, clip)
-    write(access, value[frame.lanes].reshape(access.place.shape))
-    return []
-
-
 def _memref_load(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     memory, *indices = operands
-    return _load(frame, op, memory, indices, op.results[0].type, clip=False)
+    active = [index[frame.lanes] for index in indices]
+    return [frame.spread(read(locate(frame, op, memory, active))[..., 0])]
 
 
 def _memref_store(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     value, memory, *indices = operands
-    return _store(frame, op, memory, indices, value, clip=False)
+    active = [index[frame.lanes] for index in indices]
+    write(locate(frame, op, memory, active), value[frame.lanes, np.newaxis])
+    return []
 
 
 def _load_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     memory, *indices = operands
-    lane = cast(LoadColumnsOp, op).result.type
-    return _load(frame, op, memory, indices, lane, clip=True)
+    shape = lane_shape(cast(LoadColumnsOp, op).result.type)
+    active = [index[frame.lanes] for index in indices]
+    found = read(locate_lane(frame, op, memory, active, prod(shape)))
+    return [frame.spread(found.reshape(-1, *shape))]
 
 
 def _store_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     value, memory, *indices = operands
-    return _store(frame, cast(StoreColumnsOp, op), memory, indices, value, clip=True)
+    width = lane_width(cast(StoreColumnsOp, op).value.type)
+    active = [index[frame.lanes] for index in indices]
+    access = locate_lane(frame, op, memory, active, width)
+    write(access, value[frame.lanes].reshape(access.place.shape))
+    return []
 
 
 def _get_global(frame: Frame, op: Operation, operands: Operands) -> list[Value]:

@@ -19,7 +19,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import Memory, element_dtype, poisoned
-from sparsert_ir.interpreter.memory_ops import check_read, lane_shape, locate, read, write
+from sparsert_ir.interpreter.memory_ops import check_read, lane_shape, locate_lane, read, write
 from sparsert_ir.interpreter.multiply_add import Run, deal_run, run_sums
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.partition import panel_run
@@ -97,7 +97,7 @@ def _lane_sums(
     start = column[frame.lanes]
     width = lane_width(lane)
     rows = product.run.columns[:, np.newaxis]
-    check_read(locate(frame, op, product.x, [rows, start], width, clip=True))
+    check_read(locate_lane(frame, op, product.x, [rows, start], width))
     place = start[:, np.newaxis] + np.arange(width)
     inside = place < product.x.shape[1]
     sums = poisoned((product.sums.shape[0], *place.shape), product.sums.dtype)
@@ -191,7 +191,7 @@ def _write_sums(
     width = lane_width(op.sums[0].type)
     sums = np.stack(rest)[:, frame.lanes].reshape(len(rest), -1, width)
     place = [np.maximum(rows, 0), column[frame.lanes]]
-    target = locate(frame, op, y, place, width, clip=True)
+    target = locate_lane(frame, op, y, place, width)
     if rows.min() < 0:
         target = target.where(rows >= 0)
     total = epilogue(

@@ -1,7 +1,8 @@
 """Thread level of the `sparsert` dialect: what one GPU thread or one SIMD loop body does.
 
 A *lane* is what the thread holds of one row: a number, or a vector of adjacent columns.
-Loads and stores of a lane never touch columns outside the last dimension of the memref.
+In a kernel a lane starts inside the last dimension of the memref, at a multiple of its width, and
+columns past the end are not touched. In host code a lane starts anywhere and ends inside.
 """
 
 from collections.abc import Sequence
