@@ -308,6 +308,36 @@ def test_branches_and_loops_give_each_thread_its_own_value() -> None:
     assert launch(body, threads=8, element="index").tolist() == [1, 0, 2, 3, 4, 10, 8, 21]
 
 
+def test_vectors_are_taken_apart_and_put_together() -> None:
+    text = """
+      func.func @run(%number: f32) -> (f32, vector<3xf32>) {
+        %fours = arith.constant dense<4.0> : vector<3xf32>
+        %splat = vector.broadcast %number : f32 to vector<3xf32>
+        %mixed = vector.insert %number, %fours[1] : f32 into vector<3xf32>
+        %sum = vector.fma %splat, %mixed, %fours : vector<3xf32>
+        %middle = vector.extract %sum[1] : f32 from vector<3xf32>
+        func.return %middle, %sum : f32, vector<3xf32>
+      }
+    """
+    middle, total = interpret(parse(text), "run", np.float32(3))
+    assert (middle.item(), total.tolist()) == (13, [16, 13, 16])
+
+
+@pytest.mark.parametrize(
+    ("predicate", "holds"),
+    [("slt", True), ("ult", False), ("sge", False), ("uge", True), ("eq", False), ("ne", True)],
+)
+def test_comparisons_read_the_bits_as_their_predicate_says(predicate: str, holds: bool) -> None:
+    text = f"""
+      func.func @run(%a: i32, %b: i32) -> i1 {{
+        %c = arith.cmpi {predicate}, %a, %b : i32
+        func.return %c : i1
+      }}
+    """
+    (result,) = interpret(parse(text), "run", np.int32(-1), np.int32(1))
+    assert bool(result) is holds
+
+
 def test_store_to_a_constant_is_refused() -> None:
     text = """
       "memref.global"() <{sym_name = "table", sym_visibility = "private", constant,

@@ -257,7 +257,7 @@ class BiasAddOp(IRDLOperation):
 
 @irdl_op_definition
 class ReluOp(IRDLOperation):
-    """`result = max(input, 0)`, element by element; NaN becomes 0."""
+    """`result = max(input, 0)`, element by element; NaN stays NaN."""
 
     name = "sparsert.relu"
 
