@@ -6,7 +6,6 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
-    AffineMapAttr,
     AnyFloat,
     DenseIntOrFPElementsAttr,
     FloatAttr,
@@ -142,7 +141,7 @@ class RaiseGeneric(RewritePattern):
     def match_and_rewrite(self, op: linalg.GenericOp, rewriter: PatternRewriter) -> None:
         if len(op.results) != 1 or not op.inputs or not _is_product(op.inputs[0]):
             return
-        maps = [cast(AffineMapAttr, m).data for m in op.indexing_maps]
+        maps = [indexing_map.data for indexing_map in op.indexing_maps]
         if maps[0] != _IDENTITY or maps[-1] != _IDENTITY:
             return
         raised = _raise_binary(op, maps) if len(op.inputs) == 2 else _raise_unary(op)
@@ -192,7 +191,7 @@ class ImportLinalg(ModulePass):
     name = "sparsert-import-linalg"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        patterns = [RaiseMatmul(), RaiseAdd(), RaiseMax(), RaiseGeneric()]
+        patterns: list[RewritePattern] = [RaiseMatmul(), RaiseAdd(), RaiseMax(), RaiseGeneric()]
         PatternRewriteWalker(GreedyRewritePatternApplier(patterns)).rewrite_module(op)
         _erase_unused(op)
 

@@ -6,7 +6,7 @@ from xdsl.dialects.builtin import IndexType, ModuleOp, UnitAttr
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.passes import ModulePass
 
-from sparsert_ir.building import Code
+from sparsert_ir.building import Code, Values
 from sparsert_ir.dialects.sparsert import (
     ColumnTilesOp,
     FirstColumnOp,
@@ -69,7 +69,7 @@ def _kernel(product: ProductFunction) -> func.FuncOp:
 def _write_tile(
     code: Code,
     product: ProductFunction,
-    buffers: list[SSAValue],
+    buffers: Values,
     panel: SSAValue,
     column: SSAValue,
     group: SSAValue,

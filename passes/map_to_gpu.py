@@ -123,14 +123,14 @@ class KernelBuilder:
         ]
         if (bias := self.product.bias()) is not None:
             tables.append(constant_table(BIAS, bias, self._table_space()))
-        return [*tables, workgroup_buffer(PARTIAL_SUMS, self._partial_sums_type())]
+        return [*tables, workgroup_buffer(PARTIAL_SUMS, self.partial_sums_type())]
 
     def _table_space(self) -> int | None:
         """Constant memory while the tables fit there."""
         rows = self.product.panel_count * self.product.panel_height
         return CONSTANT_MEMORY if 8 * rows <= _CONSTANT_MEMORY_BYTES else None
 
-    def _partial_sums_type(self) -> MemRefType[Attribute]:
+    def partial_sums_type(self) -> MemRefType[Attribute]:
         schedule = self.product.schedule
         groups = schedule.panels_per_block * schedule.k_groups
         shape = [groups, self.product.panel_height, schedule.threads]
@@ -230,7 +230,7 @@ class KernelBuilder:
         product, schedule = self.product, self.product.schedule
         zero = code.index(0)
         sums = self._panel_product(code, block, code.select(inside, column, zero), where)
-        buffer = code.table(PARTIAL_SUMS, self._partial_sums_type())
+        buffer = code.table(PARTIAL_SUMS, self.partial_sums_type())
         shared_column = code.insert(FirstColumnOp(where.thread))
         groups = code.index(schedule.k_groups)
         first_group = code.multiply(where.slot, groups)
@@ -282,7 +282,6 @@ class KernelBuilder:
         return total
 
 
-
 def _check_launch(product: ProductFunction) -> None:
     """The limits of every CUDA GPU (CUDA C++ Programming Guide, compute capabilities)."""
     schedule = product.schedule
@@ -297,7 +296,7 @@ def _check_launch(product: ProductFunction) -> None:
         raise ScheduleError(
             f"schedule: panels_per_block must be at most 64, got {schedule.panels_per_block}"
         )
-    shape = KernelBuilder(product)._partial_sums_type().get_shape()
+    shape = KernelBuilder(product).partial_sums_type().get_shape()
     wide = schedule.columns_per_thread * product.sum_type.bitwidth // 8
     bytes_needed = shape[0] * shape[1] * shape[2] * wide if schedule.k_groups > 1 else 0
     if bytes_needed > 48 * 1024:

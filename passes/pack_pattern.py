@@ -10,7 +10,7 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 
-from sparsert_ir.building import Code, constant_table, memref_of
+from sparsert_ir.building import Code, Values, constant_table, memref_of
 from sparsert_ir.dense import Array, Dense, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
@@ -46,7 +46,7 @@ def pack(constant: ConstantOp, panels: Array) -> PackedMatrix:
     starts = np.where(rows >= 0, row_offsets[rows], 0)
     lengths = np.where(rows >= 0, row_offsets[rows + 1] - row_offsets[rows], 0)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    order = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    order: Array = np.arange(int(offsets[-1])) + np.repeat(starts - offsets[:-1], lengths)
     return PackedMatrix(offsets, rows.astype(np.int32), indices[order], values[order])
 
 
@@ -156,7 +156,7 @@ def _row_sum(
     end = code.as_index(code.load(tables["offsets"], code.add(place, one)))
     zero = splat(code, code.number(0.0, lane_element(lane)), lane)
 
-    def multiply_add(inner: Code, i: SSAValue, carried: list[SSAValue]) -> list[SSAValue]:
+    def multiply_add(inner: Code, i: SSAValue, carried: Values) -> Values:
         row_of_x = inner.as_index(inner.load(tables["columns"], i))
         x_lane = with_element(lane, element_of(product.x))
         x = inner.insert(LoadColumnsOp(product.x, [row_of_x, product.column], x_lane))

@@ -100,8 +100,8 @@ def _widen_workgroup_memory(kernels: gpu.ModuleOp, width: int) -> None:
         if isinstance(op, memref.GlobalOp) and _in_workgroup(op.type):
             op.properties["type"] = _widened(op.type, width)
         elif isinstance(op, memref.GetGlobalOp) and _in_workgroup(op.memref.type):
-            kind = cast(MemRefType[Attribute], op.memref.type)
-            Rewriter.replace_value_with_new_type(op.memref, _widened(kind, width))
+            wide = _widened(op.memref.type, width)
+            Rewriter.replace_value_with_new_type(op.memref, wide)
 
 
 def _in_workgroup(kind: Attribute) -> bool:
@@ -141,9 +141,10 @@ def _has_wide_operand(op: Operation) -> bool:
 
 def _widen_results(op: Operation, width: int) -> None:
     for result in list(op.results):
-        if isinstance(result.type, VectorType):
-            raise IRError(f"sparsert-vectorize: expected lanes of one column, got {result.type}")
-        Rewriter.replace_value_with_new_type(result, VectorType(lane_element(result.type), [width]))
+        lane = result.type
+        if isinstance(lane, VectorType):
+            raise IRError(f"sparsert-vectorize: expected lanes of one column, got {lane}")
+        Rewriter.replace_value_with_new_type(result, VectorType(lane_element(lane), [width]))
 
 
 def _splat_operands(op: Operation, width: int) -> None:

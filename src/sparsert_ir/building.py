@@ -1,7 +1,7 @@
 """A thin layer over xDSL's builder for writing loops and index arithmetic readably."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, memref, scf
@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     MemRefType,
     StringAttr,
+    TensorType,
     UnitAttr,
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -95,7 +96,12 @@ class Code:
         body: Callable[["Code", SSAValue], None],
     ) -> None:
         """`scf.for` without carried values; `body` gets the induction variable."""
-        self.sum_loop(begin, end, step, [], lambda code, i, _: (body(code, i), [])[1])
+
+        def without_sums(code: Code, i: SSAValue, _: Values) -> Values:
+            body(code, i)
+            return []
+
+        self.sum_loop(begin, end, step, [], without_sums)
 
     def sum_loop(
         self,
@@ -118,10 +124,8 @@ class Code:
 
 def memref_of(kind: Attribute, space: int | None = None) -> MemRefType[Attribute]:
     """The row-major memref of a tensor type, in a memory space (3: workgroup, 4: constant)."""
-    assert hasattr(kind, "get_shape")
-    shape: tuple[int, ...] = kind.get_shape()  # pyright: ignore[reportAttributeAccessIssue]
-    element: Attribute = kind.element_type  # pyright: ignore[reportAttributeAccessIssue]
-    return array_type(shape, element, space)
+    ranked = cast(TensorType[Attribute], kind)
+    return array_type(ranked.get_shape(), ranked.element_type, space)
 
 
 def array_type(

@@ -62,7 +62,7 @@ def element_type_of(dtype: np.dtype[Any]) -> AnyFloat | IntegerType:
     return _ELEMENT_TYPES[dtype.name]
 
 
-def to_dense(array: npt.ArrayLike, dtype: npt.DTypeLike = None) -> Dense:
+def to_dense(array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Dense:
     """`array` as `dense<...> : tensor<shape x element type>`, little-endian and row-major."""
     contiguous = np.ascontiguousarray(array, dtype=dtype)
     element_type = element_type_of(contiguous.dtype)

@@ -41,7 +41,7 @@ class ProductFunction:
     @property
     def columns(self) -> int:
         """N: columns of x and y."""
-        return cast(TensorType[Attribute], self.product.result.type).get_shape()[1]
+        return self.product.result.type.get_shape()[1]
 
     @property
     def element_type(self) -> AnyFloat:

@@ -148,7 +148,7 @@ def _frozen(array: Array) -> Array:
 def _check_finite(offsets: Array, columns: Array, values: Array, where: str) -> None:
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
-        row = int(np.searchsorted(offsets, bad[0], side="right")) - 1
+        row = int(np.count_nonzero(offsets <= bad[0])) - 1
         raise MatrixError(
             f"weight: expected finite values, got {values[bad[0]]} at row {row},"
             f" column {columns[bad[0]]} {where} ({bad.size} such values)"

@@ -1,6 +1,6 @@
 """Configuration of the FileCheck tests; lit supplies `config` and `lit_config`."""
 
-# pyright: basic
+# pyright: basic, reportUndefinedVariable=false
 # ruff: noqa: F821
 import os
 import sys

@@ -193,15 +193,11 @@ class FuncOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> "FuncOp":
         name = parser.parse_symbol_name()
-        arguments = parser.parse_comma_separated_list(
-            parser.Delimiter.PAREN, parser.parse_argument
-        )
+        arguments = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_argument)
         kernel = parser.parse_optional_keyword("kernel") is not None
         size = None
         if parser.parse_optional_keyword("threads") is not None:
-            size = parser.parse_comma_separated_list(
-                parser.Delimiter.PAREN, parser.parse_integer
-            )
+            size = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_integer)
         attributes = parser.parse_optional_attr_dict_with_keyword()
         body = parser.parse_region(arguments)
         function = cls(name.data, [argument.type for argument in arguments], body, size)
@@ -269,9 +265,7 @@ class LaunchFuncOp(IRDLOperation):
         block: Sequence[SSAValue],
         arguments: Sequence[SSAValue | Operation],
     ):
-        super().__init__(
-            operands=[*grid, *block, list(arguments)], properties={"kernel": kernel}
-        )
+        super().__init__(operands=[*grid, *block, list(arguments)], properties={"kernel": kernel})
 
     @property
     def grid(self) -> tuple[SSAValue, SSAValue, SSAValue]:

@@ -99,9 +99,7 @@ class ShuffleOp(IRDLOperation):
     assembly_format = "$value `,` $offset attr-dict `:` type($value)"
 
     def __init__(self, value: SSAValue, offset: IntegerAttr):
-        super().__init__(
-            operands=[value], result_types=[value.type], properties={"offset": offset}
-        )
+        super().__init__(operands=[value], result_types=[value.type], properties={"offset": offset})
 
 
 @irdl_op_definition

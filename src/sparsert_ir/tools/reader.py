@@ -1,6 +1,7 @@
 """Parses IR text into a verified module; every operation knows the line that it came from."""
 
 import math
+from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
@@ -47,14 +48,15 @@ class LocatingParser(Parser):
     def _parse_optional_integer_or_float_type(self) -> TypeAttribute | None:
         position = self.pos
         kind = super()._parse_optional_integer_or_float_type()
-        if isinstance(kind, IntegerType) and kind.width.data > self._limits.integer_bits:
-            self.raise_error(
-                f"expected an integer type of at most {self._limits.integer_bits} bits, got {kind};"
-                " give --no-limits to try",
-                position,
-                self.pos,
-            )
-        return kind
+        if isinstance(kind, IntegerType):
+            self._check_bits(kind.bitwidth, position)
+        return cast(TypeAttribute | None, kind)
+
+    def _check_bits(self, bits: int, position: int) -> None:
+        limit = self._limits.integer_bits
+        if bits > limit:
+            message = f"expected an integer type of at most {limit} bits, got {bits}"
+            self.raise_error(f"{message}; give --no-limits to try", position, self.pos)
 
     def _parse_dense_literal_type(self):
         position = self.pos

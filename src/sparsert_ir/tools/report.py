@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from xdsl.dialects import arith, func, llvm
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from sparsert_ir.dense import Dense, to_numpy
@@ -85,9 +85,7 @@ def _matrix(constant: ConstantOp) -> str:
 
 
 def _product(op: SpmmOp | TiledSpmmOp) -> Iterator[tuple[str, str]]:
-    kind = op.result.type
-    if isinstance(kind, TensorType):
-        yield "columns", str(kind.get_shape()[-1])
+    yield "columns", str(op.result.type.get_shape()[-1])
     yield "schedule", "not chosen yet" if op.schedule is None else _schedule(op.schedule)
     yield "epilogue", _epilogue(op)
 

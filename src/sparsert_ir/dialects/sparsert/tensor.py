@@ -56,7 +56,7 @@ class ConstantOp(IRDLOperation):
 
     @property
     def shape(self) -> tuple[int, int]:
-        rows, columns = cast(TensorType[Attribute], self.result.type).get_shape()
+        rows, columns = self.result.type.get_shape()
         return rows, columns
 
     def arrays(self) -> tuple[Array, Array, Array]:
@@ -64,7 +64,7 @@ class ConstantOp(IRDLOperation):
         return to_numpy(self.row_offsets), to_numpy(self.column_indices), to_numpy(self.values)
 
     def verify_(self) -> None:
-        kind = cast(TensorType[Attribute], self.result.type)
+        kind = self.result.type
         expect(kind.encoding == CSRAttr(), "a result encoded as", "#sparsert.csr", kind)
         expect(len(kind.get_shape()) == 2, "a matrix of rank", 2, len(kind.get_shape()))
         check_element_type(self.row_offsets, "row_offsets")
@@ -246,8 +246,8 @@ class BiasAddOp(IRDLOperation):
 
     assembly_format = "$input `,` $bias attr-dict `:` type($result) `,` type($bias)"
 
-    def __init__(self, input: SSAValue | Operation, bias: SSAValue | Operation):
-        super().__init__(operands=[input, bias], result_types=[SSAValue.get(input).type])
+    def __init__(self, operand: SSAValue | Operation, bias: SSAValue | Operation):
+        super().__init__(operands=[operand, bias], result_types=[SSAValue.get(operand).type])
 
     def verify_(self) -> None:
         kind = cast(TensorType[Attribute], self.input.type)
@@ -270,8 +270,8 @@ class ReluOp(IRDLOperation):
 
     assembly_format = "$input attr-dict `:` type($result)"
 
-    def __init__(self, input: SSAValue | Operation):
-        super().__init__(operands=[input], result_types=[SSAValue.get(input).type])
+    def __init__(self, operand: SSAValue | Operation):
+        super().__init__(operands=[operand], result_types=[SSAValue.get(operand).type])
 
 
 @irdl_op_definition
@@ -290,5 +290,5 @@ class ResidualAddOp(IRDLOperation):
 
     assembly_format = "$input `,` $residual attr-dict `:` type($result)"
 
-    def __init__(self, input: SSAValue | Operation, residual: SSAValue | Operation):
-        super().__init__(operands=[input, residual], result_types=[SSAValue.get(input).type])
+    def __init__(self, operand: SSAValue | Operation, residual: SSAValue | Operation):
+        super().__init__(operands=[operand, residual], result_types=[SSAValue.get(operand).type])
