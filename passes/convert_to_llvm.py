@@ -1,0 +1,144 @@
+"""sparsert-convert-to-llvm: kernels become functions of the llvm and nvvm dialects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import func, llvm, memref
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DenseIntOrFPElementsAttr,
+    DictionaryAttr,
+    ModuleOp,
+    TensorType,
+    UnitAttr,
+)
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.passes import ModulePass
+
+from sparsert_ir.dialects import gpu
+from sparsert_ir.dialects.sparsert import AccumulateOp, LoadColumnsOp, WriteRowsOp
+from sparsert_ir.errors import IRError
+from sparsert_ir.lowering.control_flow import CONTROL_FLOW
+from sparsert_ir.lowering.function import GPU, HOST, WORKGROUP, FunctionLowering, Rules, Target
+from sparsert_ir.lowering.launch import LAUNCH
+from sparsert_ir.lowering.memory import MEMORY
+from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD
+from sparsert_ir.lowering.numbers import NUMBERS
+
+RULES: Rules = {**CONTROL_FLOW, **NUMBERS, **MEMORY, **MULTIPLY_ADD, **LAUNCH}
+_TABLE_ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class ConvertToLLVM(ModulePass):
+    """Convert `gpu.func`, and host functions that launch nothing, to `llvm.func`; memrefs become
+    pointers, `index` an integer of 32 bits on a GPU and 64 on a host, `scf` branches.
+
+    Runs of multiply-adds stay in bulk (`ptr_accumulate`, `ptr_write_rows`) until text is emitted.
+
+    Requires: no tensors; the pattern unrolled or packed; arrays of fewer than 2^31 elements, no
+    argument that is written overlapping another.
+    Guarantees: kernels hold only llvm, nvvm, cf and pointer-level sparsert operations. Host
+    functions that launch kernels stay as they are.
+    """
+
+    name = "sparsert-convert-to-llvm"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for inner in list(op.body.block.ops):
+            if isinstance(inner, gpu.ModuleOp):
+                _convert_all(inner.body.block, GPU)
+        if not any(isinstance(inner, gpu.ModuleOp) for inner in op.body.block.ops):
+            _convert_all(op.body.block, HOST)
+
+
+def _convert_all(block: Block, target: Target) -> None:
+    for op in list(block.ops):
+        if isinstance(op, memref.GlobalOp):
+            _replace(op, _convert_global(op, target))
+        elif isinstance(op, gpu.FuncOp | func.FuncOp) and op.body.blocks:
+            _replace(op, _convert_function(op, target))
+
+
+def _replace(old: Operation, new: Operation) -> None:
+    block = old.parent_block()
+    assert block is not None
+    block.insert_op_before(new, old)
+    old.detach()
+    old.erase(safe_erase=False)
+
+
+def _convert_global(op: memref.GlobalOp, target: Target) -> llvm.GlobalOp:
+    lowering = FunctionLowering(target, {})
+    size = 1
+    for extent in op.type.get_shape():  # pyright: ignore[reportAttributeAccessIssue]
+        size *= extent
+    kind = llvm.LLVMArrayType(size, op.type.element_type)  # pyright: ignore
+    data = op.initial_value if isinstance(op.initial_value, DenseIntOrFPElementsAttr) else None
+    return llvm.GlobalOp(
+        kind,
+        op.sym_name,
+        "internal",
+        lowering.space_of(op.type),
+        constant=op.constant is not None and lowering.space_of(op.type) != WORKGROUP,
+        value=data,
+        alignment=_TABLE_ALIGNMENT,
+    )
+
+
+def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.FuncOp:
+    lowering = FunctionLowering(target, RULES)
+    arguments = op.body.block.args
+    for argument in arguments:
+        if isinstance(argument.type, TensorType):
+            raise IRError(
+                f"sparsert-convert-to-llvm: expected memrefs in @{op.sym_name.data}, got"
+                f" {argument.type}; run a mapping pass first"
+            )
+    lowering.read_only = frozenset(value for value in arguments if _is_only_read(value))
+    types = [lowering.type_of(argument.type) for argument in arguments]
+    for position, kind in enumerate(types):
+        lowering.block.insert_arg(kind, position)
+    lowering.bind(arguments, lowering.block.args)
+    lowering.lower_body(op.body.block)
+    return llvm.FuncOp(
+        op.sym_name.data,
+        llvm.LLVMFunctionType(types),
+        llvm.LinkageAttr("external"),
+        body=lowering.region,
+        other_props={"arg_attrs": _argument_attributes(arguments)},
+        extra_attrs=_function_attributes(op),
+    )
+
+
+def _is_only_read(value: SSAValue) -> bool:
+    """Whether `value` is a memref that every use only loads from."""
+    return isinstance(value.type, memref.MemRefType) and all(
+        isinstance(use.operation, memref.LoadOp | LoadColumnsOp | AccumulateOp)
+        or (isinstance(use.operation, WriteRowsOp) and use.operation.residual is value)
+        for use in value.uses
+    )
+
+
+def _argument_attributes(arguments: Sequence[SSAValue]) -> ArrayAttr[DictionaryAttr]:
+    """No argument overlaps another that is written."""
+    described: list[DictionaryAttr] = []
+    for argument in arguments:
+        facts: dict[str, Attribute] = {}
+        if isinstance(argument.type, memref.MemRefType):
+            facts["llvm.noalias"] = UnitAttr()
+        if _is_only_read(argument):
+            facts["llvm.readonly"] = UnitAttr()
+        described.append(DictionaryAttr(facts))
+    return ArrayAttr(described)
+
+
+def _function_attributes(op: gpu.FuncOp | func.FuncOp) -> dict[str, Attribute]:
+    attributes = dict(op.attributes)
+    if isinstance(op, gpu.FuncOp):
+        if op.kernel is not None:
+            attributes["nvvm.kernel"] = UnitAttr()
+        if op.known_block_size is not None:
+            attributes["nvvm.maxntid"] = op.known_block_size
+    return attributes

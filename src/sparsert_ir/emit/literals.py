@@ -1,0 +1,100 @@
+"""Types and constants in LLVM IR text. Reference: https://llvm.org/docs/LangRef.html"""
+
+import struct
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    Float16Type,
+    Float32Type,
+    Float64Type,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    VectorType,
+)
+from xdsl.dialects.llvm import LLVMArrayType, LLVMPointerType, LLVMVoidType
+from xdsl.dialects.builtin import IntAttr
+from xdsl.ir import Attribute
+
+from sparsert_ir.dense import Array, Dense, to_numpy
+from sparsert_ir.errors import CodegenError
+
+
+def type_text(kind: Attribute) -> str:
+    """A type as LLVM spells it."""
+    match kind:
+        case Float16Type():
+            return "half"
+        case Float32Type():
+            return "float"
+        case Float64Type():
+            return "double"
+        case IntegerType():
+            return f"i{kind.width.data}"
+        case VectorType():
+            return f"<{kind.get_shape()[0]} x {type_text(kind.element_type)}>"
+        case LLVMPointerType():
+            space = kind.addr_space.data if isinstance(kind.addr_space, IntAttr) else 0
+            return f"ptr addrspace({space})" if space else "ptr"
+        case LLVMArrayType():
+            return f"[{kind.size.data} x {type_text(kind.type)}]"
+        case LLVMVoidType():
+            return "void"
+        case _:
+            raise CodegenError(f"no LLVM IR type for {kind}")
+
+
+def number_texts(values: Array) -> list[str]:
+    """Numbers as LLVM literals without their type: exact, floats as their bits.
+
+    LLVM writes a `float` as the bits of the `double` of the same value.
+    """
+    if values.dtype == np.float16:
+        return [f"0xH{bits:04X}" for bits in values.view(np.uint16).tolist()]
+    if values.dtype.kind == "f":
+        bits = np.ascontiguousarray(values, np.float64).view(np.uint64)
+        return [f"0x{pattern:016X}" for pattern in bits.tolist()]
+    return [str(number) for number in values.tolist()]
+
+
+def splat_text(number: str, element: str, kind: Attribute) -> str:
+    """`number` in every lane of a vector type, or itself for a scalar type."""
+    return f"splat ({element} {number})" if isinstance(kind, VectorType) else number
+
+
+def constant_text(value: Attribute, kind: Attribute) -> str:
+    """A constant attribute as a literal of LLVM type `kind`, without the type."""
+    match value:
+        case IntegerAttr():
+            return str(value.value.data)
+        case FloatAttr():
+            return _float_text(value.value.data, cast(Attribute, value.type))
+        case DenseIntOrFPElementsAttr() if isinstance(kind, VectorType):
+            return _vector_text(cast(Dense, value), cast(VectorType[Any], kind))
+        case _:
+            raise CodegenError(f"no LLVM IR literal for {value}")
+
+
+def _float_text(value: float, kind: Attribute) -> str:
+    if isinstance(kind, Float16Type):
+        return number_texts(np.array([value], np.float16))[0]
+    rounded = value if isinstance(kind, Float64Type) else float(np.float32(value))
+    return f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}"
+
+
+def _vector_text(value: Dense, kind: VectorType[Any]) -> str:
+    element = type_text(kind.element_type)
+    if value.is_splat():
+        number = constant_text(value.get_attrs()[0], kind.element_type)
+        return splat_text(number, element, kind)
+    numbers = number_texts(to_numpy(value).ravel())
+    return f"<{', '.join(f'{element} {number}' for number in numbers)}>"
+
+
+def array_text(value: Dense, kind: LLVMArrayType) -> str:
+    """The contents of a global array."""
+    element = type_text(kind.type)
+    numbers = number_texts(to_numpy(value).ravel())
+    return f"[{', '.join(f'{element} {number}' for number in numbers)}]"

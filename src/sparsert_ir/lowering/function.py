@@ -1,0 +1,162 @@
+"""Lowering one function: which LLVM value stands for which value of the old function."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar, cast
+
+from xdsl.dialects import cf
+from xdsl.dialects.builtin import (
+    FloatAttr,
+    IndexType,
+    IntAttr,
+    IntegerAttr,
+    IntegerType,
+    MemRefType,
+    VectorType,
+)
+from xdsl.dialects.llvm import ConstantOp, GEPOp, LLVMPointerType
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+
+from sparsert_ir.errors import IRError
+
+GLOBAL, WORKGROUP, CONSTANT = 1, 3, 4
+"""Address spaces of NVPTX: https://llvm.org/docs/NVPTXUsage.html#address-spaces"""
+
+OpT = TypeVar("OpT", bound=Operation)
+Rule: TypeAlias = Callable[["FunctionLowering", Operation], Sequence[SSAValue]]
+"""Lowers one operation; returns what stands for its results."""
+Rules: TypeAlias = Mapping[type[Operation], Rule]
+
+
+def rule(function: Callable[["FunctionLowering", OpT], Sequence[SSAValue]]) -> Rule:
+    """A rule for one class of operations; the table that holds it knows which."""
+    return cast(Rule, function)
+
+
+@dataclass(frozen=True)
+class Target:
+    """index_bits: width of `index`. default_space: address space of a memref that names none."""
+
+    index_bits: int
+    default_space: int
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.default_space == GLOBAL
+
+
+GPU = Target(index_bits=32, default_space=GLOBAL)
+HOST = Target(index_bits=64, default_space=0)
+
+
+class FunctionLowering:
+    """Writes the blocks of the new function; `block` is where the next operation goes.
+
+    `read_only` are the memrefs of the old function that nothing writes while it runs.
+    """
+
+    def __init__(self, target: Target, rules: Rules):
+        self.target = target
+        self.region = Region()
+        self._rules = rules
+        self._values: dict[SSAValue, SSAValue] = {}
+        self.read_only: frozenset[SSAValue] = frozenset()
+        self.block = self.new_block([])
+
+    def new_block(self, argument_types: Sequence[Attribute]) -> Block:
+        """A new last block of the function; does not move there."""
+        block = Block(arg_types=argument_types)
+        self.region.add_block(block)
+        return block
+
+    def start(self, block: Block) -> None:
+        """Go on in `block`, which becomes the last of the function."""
+        self.region.detach_block(block)
+        self.region.add_block(block)
+        self.block = block
+
+    def type_of(self, kind: Attribute) -> Attribute:
+        """The LLVM type that stands for a type."""
+        match kind:
+            case IndexType():
+                return IntegerType(self.target.index_bits)
+            case MemRefType():
+                space = self.space_of(kind)
+                return LLVMPointerType(IntAttr(space)) if space else LLVMPointerType()
+            case _:
+                return kind
+
+    def space_of(self, kind: Attribute) -> int:
+        """Address space of a memref."""
+        space = cast(MemRefType[Attribute], kind).memory_space
+        return space.value.data if isinstance(space, IntegerAttr) else self.target.default_space
+
+    def value(self, old: SSAValue) -> SSAValue:
+        """What stands for `old`."""
+        return self._values[old]
+
+    def values(self, old: Iterable[SSAValue]) -> list[SSAValue]:
+        return [self._values[value] for value in old]
+
+    def bind(self, old: Sequence[SSAValue], new: Sequence[SSAValue]) -> None:
+        """Let `new` stand for `old`."""
+        for old_value, new_value in zip(old, new, strict=True):
+            new_value.name_hint = new_value.name_hint or old_value.name_hint
+            self._values[old_value] = new_value
+
+    def insert(self, op: Operation) -> SSAValue:
+        """Append `op` to the current block; returns its first result."""
+        self.block.add_op(op)
+        return op.results[0]
+
+    def do(self, op: Operation) -> None:
+        """Append an operation without results."""
+        self.block.add_op(op)
+
+    def lower(self, op: Operation) -> None:
+        """Lower one operation and bind its results."""
+        lowering_rule = self._rules.get(type(op))
+        if lowering_rule is None:
+            raise IRError(f"sparsert-convert-to-llvm: no lowering for operation {op.name}")
+        self.bind(op.results, lowering_rule(self, op))
+
+    def lower_block(self, block: Block) -> list[SSAValue]:
+        """Lower all operations of a structured block; returns the operands of its terminator."""
+        *ops, terminator = block.ops
+        for op in ops:
+            self.lower(op)
+        return self.values(terminator.operands)
+
+    def lower_body(self, block: Block) -> None:
+        """Lower all operations of a function's body, its return included."""
+        for op in block.ops:
+            self.lower(op)
+
+    def integer(self, value: int, bits: int | None = None) -> SSAValue:
+        """A constant, of the width of `index` unless said otherwise."""
+        kind = IntegerType(self.target.index_bits if bits is None else bits)
+        return self.insert(ConstantOp(IntegerAttr(value, kind), kind))
+
+    def zero(self, kind: Attribute) -> SSAValue:
+        """The floating-point constant 0, for a vector in every lane."""
+        if isinstance(kind, VectorType):
+            from sparsert_ir.lowering.numbers import splat_attribute
+
+            return self.insert(ConstantOp(splat_attribute(0.0, kind), kind))
+        return self.insert(ConstantOp(FloatAttr(0.0, kind), kind))  # pyright: ignore
+
+    def element_pointer(
+        self, pointer: SSAValue, position: SSAValue | int, element_type: Attribute
+    ) -> SSAValue:
+        """The address of element `position` after `pointer`."""
+        gep = GEPOp.from_mixed_indices(
+            pointer,
+            [position],
+            element_type,
+            result_type=cast(LLVMPointerType, pointer.type),
+            inbounds=True,
+        )
+        return self.insert(gep)
+
+    def branch(self, target: Block, arguments: Sequence[SSAValue] = ()) -> None:
+        self.do(cf.BranchOp(target, *arguments))
