@@ -24,6 +24,16 @@ from sparsert_ir.schedule import Schedule
 GPU = "sparsert-gpu-pipeline"
 CPU_DATA = "sparsert-cpu-pipeline"
 CPU_CODE = "sparsert-cpu-code-pipeline"
+GPU_EXPANDED = "gpu, expanded"
+CPU_EXPANDED = "cpu code, expanded"
+
+_TO_LLVM = ",sparsert-convert-to-llvm"
+_BEFORE_LLVM = {name: passes.removesuffix(_TO_LLVM) for name, passes in PIPELINES.items()}
+_BEFORE_LLVM[GPU_EXPANDED] = _BEFORE_LLVM[GPU] + ",sparsert-expand"
+_BEFORE_LLVM[CPU_EXPANDED] = _BEFORE_LLVM[CPU_CODE] + ",sparsert-expand"
+
+_ON_GPU = (GPU, GPU_EXPANDED)
+_SLOW = (CPU_DATA, GPU_EXPANDED, CPU_EXPANDED)
 
 _BLOCK_THREADS = 1024
 _WORKGROUP_BYTES = 48 * 1024
@@ -49,14 +59,14 @@ class Case:
 def cases(draw: st.DrawFn, pipeline: str) -> Case:
     """Shapes, densities, epilogues and every knob of the schedule, as far as `pipeline` takes them.
 
-    Where the matrix is data, the interpreter walks over every nonzero for every lane: shapes are
-    smaller there.
+    Where the matrix is data or is expanded, the interpreter walks over every nonzero for every
+    lane: shapes are smaller there.
     """
-    size = st.integers(1, 12 if pipeline == CPU_DATA else 40)
+    size = st.integers(1, 12 if pipeline in _SLOW else 40)
     columns, dtype = draw(size), draw(st.sampled_from(("f32", "f16")))
     rows = draw(size)
     schedule = draw(st.none() | _schedules(pipeline, columns, dtype))
-    if schedule is not None and pipeline == GPU:
+    if schedule is not None and pipeline in _ON_GPU:
         assume(_fits_block(schedule, min(rows, schedule.rows_per_panel)))
     return Case(
         rows=rows,
@@ -74,7 +84,7 @@ def cases(draw: st.DrawFn, pipeline: str) -> Case:
 
 @st.composite
 def _schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Schedule:
-    gpu = pipeline == GPU
+    gpu = pipeline in _ON_GPU
     widths = [width for width in (1, 2, 3, 4, 8) if width <= columns]
     if gpu:
         pairs = dtype == "f16"
@@ -166,7 +176,7 @@ def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
 
 def passes_before_llvm(pipeline: str) -> tuple[ModulePass, ...]:
     """The passes of a named pipeline up to the level that the interpreter still runs."""
-    return pipeline_passes(PIPELINES[pipeline].removesuffix(",sparsert-convert-to-llvm"))
+    return pipeline_passes(_BEFORE_LLVM[pipeline])
 
 
 def stages(layer: Layer, pipeline: str) -> Iterator[tuple[str, ModuleOp]]:

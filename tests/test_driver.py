@@ -279,13 +279,39 @@ def test_list_passes_describes_every_pass(capsys: pytest.CaptureFixture[str]) ->
     assert "rows-per-panel: int|None (default: none)" in text
 
 
-def test_xdsl_opt_knows_the_passes_and_the_dialect() -> None:
+def _xdsl_opt(*arguments: str) -> str:
+    """What plain `xdsl-opt`, which finds the package by its entry point, prints for PRODUCT."""
     program = Path(sys.executable).with_name("xdsl-opt")
     installed = [one.name for one in entry_points(group="xdsl.universe")]
     if "sparsert" not in installed or shutil.which(str(program)) is None:
         pytest.skip("the package is not installed beside xdsl-opt")
-    command = [str(program), "-p", "sparsert-partition{rows-per-panel=1}"]
     result = subprocess.run(
-        command, input=PRODUCT.encode(), capture_output=True, timeout=SECONDS, check=True
+        [str(program), *arguments],
+        input=PRODUCT.encode(),
+        capture_output=True,
+        timeout=SECONDS,
+        check=True,
     )
-    assert b"sparsert.tiled_spmm" in result.stdout
+    return result.stdout.decode()
+
+
+def test_xdsl_opt_lists_the_passes() -> None:
+    text = "".join(_xdsl_opt("--help").split())
+    for name in PASSES:
+        assert f"{name}," in text
+
+
+@pytest.mark.parametrize(
+    ("passes", "operation"),
+    [
+        ("sparsert-partition{rows-per-panel=1}", "sparsert.tiled_spmm"),
+        ("sparsert-partition,sparsert-map-to-cpu,sparsert-pack-pattern", "memref.get_global"),
+        ("sparsert-partition,sparsert-map-to-cpu,sparsert-unroll-pattern", "sparsert.accumulate"),
+        (
+            "sparsert-partition,sparsert-map-to-cpu,sparsert-unroll-pattern,sparsert-expand",
+            "math.fma",
+        ),
+    ],
+)
+def test_xdsl_opt_runs_the_passes(passes: str, operation: str) -> None:
+    assert operation in _xdsl_opt("-p", passes)

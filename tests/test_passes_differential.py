@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from random_layers import (
     CPU_CODE,
     CPU_DATA,
+    CPU_EXPANDED,
     GPU,
+    GPU_EXPANDED,
     Case,
     cases,
     passes_before_llvm,
@@ -26,9 +28,12 @@ from sparsert_ir.context import make_context
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
 from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.passes.convert_to_llvm import ConvertToLLVM
 from sparsert_ir.pipeline import run_passes
 
-PIPELINES = pytest.mark.parametrize("pipeline", [GPU, CPU_DATA, CPU_CODE])
+PIPELINES = pytest.mark.parametrize(
+    "pipeline", [GPU, CPU_DATA, CPU_CODE, GPU_EXPANDED, CPU_EXPANDED]
+)
 
 KEEP_EVERY_BIT = frozenset(
     [
@@ -39,6 +44,7 @@ KEEP_EVERY_BIT = frozenset(
         "sparsert-vectorize",
         "sparsert-unroll-pattern",
         "sparsert-pack-pattern",
+        "sparsert-expand",
     ]
 )
 """Not: `sparsert-fuse-epilogue` (the epilogue is rounded once, with sums in f32),
@@ -206,3 +212,13 @@ def test_nan_reaches_exactly_the_rows_with_a_nonzero_in_its_column(pipeline: str
     for stage, module in stages(layer, pipeline):
         y = run(module, "spmm", [x])
         np.testing.assert_array_equal(y, expected, err_msg=f"after {stage}")
+
+
+@pytest.mark.parametrize("pipeline", [GPU_EXPANDED, CPU_EXPANDED])
+@given(data=st.data())
+def test_expanded_code_converts_to_llvm(pipeline: str, data: st.DataObject) -> None:
+    *_, (_, module) = stages(real_numbers(data.draw(cases(pipeline))).layer, pipeline)
+    ConvertToLLVM().apply(make_context(), module)
+    module.verify()
+    names = {op.name for op in module.walk()}
+    assert not {"math.fma", "vector.fma", "sparsert.load_columns", "arith.addf"} & names

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import (
     Float16Type,
     Float32Type,
     Float64Type,
+    IntegerAttr,
     MemRefType,
     TensorType,
     VectorType,
@@ -39,6 +40,12 @@ def expect(holds: bool, what: str, expected: object, got: object) -> None:
 def check_element_type(dense: Dense, what: str, bits: int = 32) -> None:
     element_type = cast(Attribute, dense.get_element_type())
     expect(str(element_type) == f"i{bits}", f"{what} of element type", f"i{bits}", element_type)
+
+
+def check_positive(number: IntegerAttr | None, what: str) -> None:
+    """Where the number is given, it must be 1 or more."""
+    if number is not None:
+        expect(number.value.data >= 1, f"{what} of at least", 1, number.value.data)
 
 
 def check_permutation(rows: IntArray, row_count: int) -> None:

@@ -24,7 +24,14 @@ from xdsl.irdl import (
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect
 
 from sparsert_ir.dialects.sparsert.attributes import ActivationAttr
-from sparsert_ir.dialects.sparsert.checks import DENSE, LANE, POINTER, check_lanes, expect
+from sparsert_ir.dialects.sparsert.checks import (
+    DENSE,
+    LANE,
+    POINTER,
+    check_lanes,
+    check_positive,
+    expect,
+)
 from sparsert_ir.dialects.sparsert.thread import check_run
 
 _FLOAT = base(Float16Type) | base(Float32Type) | base(Float64Type)
@@ -68,6 +75,7 @@ class PtrAccumulateOp(IRDLOperation):
 
     def verify_(self) -> None:
         expect(len(self.x) in (1, 2), "pointers, in number,", "1 or 2", len(self.x))
+        check_positive(self.fold, "fold")
         check_run(self.offsets, self.rows, self.values, len(self.sums))
         check_lanes(self.sums)
 

@@ -35,6 +35,7 @@ from sparsert_ir.dialects.sparsert.checks import (
     TENSOR,
     check_element_type,
     check_lanes,
+    check_positive,
     check_tiling,
     expect,
 )
@@ -64,6 +65,10 @@ class ColumnTilesOp(IRDLOperation):
             },
             result_types=[IndexType()],
         )
+
+    def verify_(self) -> None:
+        for name in ("columns", "threads", "width"):
+            check_positive(getattr(self, name), name)
 
     @property
     def tiles(self) -> int:
@@ -100,6 +105,7 @@ class FirstColumnOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
+        check_positive(self.width, "a width")
         if self.within is not None:
             width, within = self.width.value.data, self.within.value.data
             expect(width <= within, "a width of at most", within, width)
@@ -221,6 +227,7 @@ class PanelProductOp(IRDLOperation):
 
     def verify_(self) -> None:
         rows, columns = cast(TensorType[Attribute], self.weight.type).get_shape()
+        check_positive(self.fold, "fold")
         check_tiling(self.panels, self.splits, rows, columns)
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
@@ -269,6 +276,7 @@ class AccumulateOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
+        check_positive(self.fold, "fold")
         check_run(self.columns, self.rows, self.values, len(self.sums))
         check_lanes(self.sums)
         limit = cast(MemRefType[Attribute], self.x.type).get_shape()[0]

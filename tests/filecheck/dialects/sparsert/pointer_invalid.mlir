@@ -45,3 +45,11 @@ func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
   sparsert.ptr_write_rows %s, %t to %x f32 offsets dense<0> : tensor<2xi32> : f32, f16 -> !llvm.ptr<1>
   func.return
 }
+
+// -----
+
+func.func @f(%x: !llvm.ptr<1>) {
+  // expected-error@+1 {{'sparsert.ptr_accumulate': expected fold of at least 1, got 0}}
+  %a = sparsert.ptr_accumulate %x fold 0 f16 offsets dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf16> : !llvm.ptr<1> -> f32
+  func.return
+}

@@ -197,3 +197,51 @@ func.func @f(%y: memref<3x8xf32>, %r: memref<4x8xf32>, %i: index, %s: f32, %t: f
   sparsert.write_rows %s, %s to %y[%i] rows dense<[0, 2]> : tensor<2xi32> bias dense<1.0> : tensor<3xf32> : f32, f32 -> memref<3x8xf32>
   func.return
 }
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{'sparsert.column_tiles': expected columns of at least 1, got 0}}
+  %0 = sparsert.column_tiles 0 by 32 x 1
+  func.return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{'sparsert.column_tiles': expected threads of at least 1, got 0}}
+  %0 = sparsert.column_tiles 100 by 0 x 1
+  func.return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{'sparsert.column_tiles': expected width of at least 1, got -1}}
+  %0 = sparsert.column_tiles 100 by 32 x -1
+  func.return
+}
+
+// -----
+
+func.func @f(%i: index) {
+  // expected-error@+1 {{'sparsert.first_column': expected a width of at least 1, got 0}}
+  %0 = sparsert.first_column %i x 0
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf16>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected fold of at least 1, got 0}}
+  %s = sparsert.accumulate %m[%i] fold 0 columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf16> : memref<4x8xf16> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<1x4xf16, #sparsert.csr>, %x: memref<4x8xf16>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected fold of at least 1, got -1}}
+  %s = sparsert.panel_product %w, %x[%i] panel %i group %i fold -1 panels dense<0> : tensor<1x1xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<1x4xf16, #sparsert.csr>, memref<4x8xf16> -> f32
+  func.return
+}
