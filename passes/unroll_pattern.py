@@ -1,15 +1,19 @@
 """sparsert-unroll-pattern: the matrix becomes code, one straight line per panel and K group."""
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects import scf
-from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i64
+from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, f16, i64
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 
+from sparsert_ir.budget import CODE_BUDGET, CodeEstimate
 from sparsert_ir.building import Code, Values
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
@@ -18,16 +22,21 @@ from sparsert_ir.dialects.sparsert import (
     PanelProductOp,
     WritePanelOp,
     WriteRowsOp,
+    lane_element,
+    lane_width,
 )
 from sparsert_ir.partition import panel_run
 from sparsert_ir.passes.partition import constant_weight
 
 
+@dataclass(frozen=True)
 class UnrollPattern(ModulePass):
     """Replace each `panel_product` of any panel by a switch over all panels and K groups whose
     cases hold exactly the multiply-adds of theirs (`accumulate`), in ascending order of columns.
 
     A `write_panel` of the same sums moves into the cases as `write_rows` with known rows.
+
+    Code that would take more than `code-budget` bytes is refused before any of it is made.
 
     Requires: weights made by `sparsert.constant`.
     Guarantees: no `panel_product`, `write_panel` or `sparsert.constant` is left in a kernel; all
@@ -37,9 +46,29 @@ class UnrollPattern(ModulePass):
 
     name = "sparsert-unroll-pattern"
 
+    code_budget: int = CODE_BUDGET
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in [inner for inner in op.walk() if isinstance(inner, PanelProductOp)]:
+            estimate(product).check(self.code_budget)
             _unroll(product)
+
+
+def estimate(product: PanelProductOp) -> CodeEstimate:
+    """How much code `product` becomes: every row of x that a panel needs is loaded once."""
+    offsets, indices, values = constant_weight(product.weight, UnrollPattern.name).arrays()
+    panels = to_numpy(product.panels)
+    panel_of_row = np.empty(offsets.size - 1, np.int64)
+    numbers = np.broadcast_to(np.arange(panels.shape[0])[:, np.newaxis], panels.shape)
+    panel_of_row[panels[panels >= 0]] = numbers[panels >= 0]
+    panel_of_nonzero = np.repeat(panel_of_row, np.diff(offsets))
+    loads = np.unique(panel_of_nonzero * (int(indices.max(initial=0)) + 1) + indices).size
+    pieces = math.ceil(lane_width(product.sums[0].type) / _columns_per_instruction(product))
+    return CodeEstimate(pieces * values.size, int(loads))
+
+
+def _columns_per_instruction(product: PanelProductOp) -> int:
+    return 2 if lane_element(product.sums[0].type) == f16 else 1
 
 
 def _unroll(product: PanelProductOp) -> None:

@@ -1,1 +1,43 @@
-"""sparsert_ir: a compiler for constant sparse matrices."""
+"""sparsert_ir: a compiler for constant sparse matrices.
+
+    import numpy as np
+    import sparsert_ir
+
+    kernel = sparsert_ir.compile(weight, n=196, bias=bias, activation="relu")
+    y = kernel(x)
+
+Names are imported when they are first used, so that `import sparsert_ir` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sparsert_ir.compiler import compile_spmm as compile  # noqa: A004
+    from sparsert_ir.errors import SparsertError
+    from sparsert_ir.kernel import Kernel, KernelStats
+    from sparsert_ir.matrix import SparseMatrix
+    from sparsert_ir.schedule import Schedule
+
+_PLACES = {
+    "Kernel": "kernel:Kernel",
+    "KernelStats": "kernel:KernelStats",
+    "Schedule": "schedule:Schedule",
+    "SparseMatrix": "matrix:SparseMatrix",
+    "SparsertError": "errors:SparsertError",
+    "compile": "compiler:compile_spmm",
+}
+
+__all__ = ["Kernel", "KernelStats", "Schedule", "SparseMatrix", "SparsertError", "compile"]
+
+
+def __getattr__(name: str) -> object:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = place.split(":")
+    return getattr(import_module(f"{__name__}.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,23 +22,27 @@ class Declarations:
 class FunctionWriter:
     """Collects the lines of a function's blocks.
 
-    A block of IR may become several blocks of text; `end_label` remembers the last of them, which
-    is where its branches come from.
+    A block of IR may become several blocks of text, so branches are recorded as they are written.
+
+    on_gpu: whether the text is for NVPTX, whose arithmetic knows numbers and pairs of f16 only; a
+            CPU takes whole vectors.
+    edges:  for each block, the labels that branch to it and the names of what they pass.
     """
 
-    def __init__(self, declarations: Declarations):
+    def __init__(self, declarations: Declarations, *, on_gpu: bool):
         self.declarations = declarations
+        self.on_gpu = on_gpu
         self.lines: list[str] = []
         self.names: dict[SSAValue, str] = {}
-        self.labels: dict[Block, str] = {}
-        self.end_label: dict[Block, str] = {}
+        self.edges: dict[Block, list[tuple[str, list[str]]]] = {}
+        self._labels: dict[Block, str] = {}
         self._label = ""
         self._count = 0
 
     def fresh(self) -> str:
         """A name that no other value has."""
         self._count += 1
-        return f"%{self._count}v"
+        return f"%v{self._count}"
 
     def name(self, value: SSAValue) -> str:
         """The name, or the literal, of a value."""
@@ -60,10 +64,14 @@ class FunctionWriter:
         self.lines.append(f"  {name} = {text}")
         return name
 
+    def define(self, value: SSAValue, text: str) -> None:
+        """Write the instruction whose result is `value`."""
+        self.lines.append(f"  {self.name(value)} = {text}")
+
     def label_of(self, block: Block) -> str:
-        known = self.labels.get(block)
+        known = self._labels.get(block)
         if known is None:
-            known = self.labels[block] = f"b{len(self.labels)}"
+            known = self._labels[block] = f"b{len(self._labels)}"
         return known
 
     def begin(self, label: str) -> None:
@@ -71,17 +79,23 @@ class FunctionWriter:
         self.lines.append(f"{label}:")
         self._label = label
 
-    @property
-    def current_label(self) -> str:
-        return self._label
+    def edge(self, target: Block, arguments: Sequence[SSAValue]) -> str:
+        """Record a branch from here; returns `label %target`."""
+        values = [self.name(argument) for argument in arguments]
+        self.edges.setdefault(target, []).append((self._label, values))
+        return f"label %{self.label_of(target)}"
 
-    def fresh_label(self) -> str:
-        self._count += 1
-        return f"l{self._count}"
-
-    def call(self, intrinsic: str, result: Attribute | str, arguments: Sequence[tuple[str, str]]):
+    def call(
+        self, intrinsic: str, result: Attribute | str, arguments: Sequence[tuple[str, str]]
+    ) -> str:
         """Call an intrinsic on (type, value) pairs; returns the result's name."""
+        return self.assign(self.call_text(intrinsic, result, arguments))
+
+    def call_text(
+        self, intrinsic: str, result: Attribute | str, arguments: Sequence[tuple[str, str]]
+    ) -> str:
+        """A call of an intrinsic, which gets declared."""
         kind = result if isinstance(result, str) else type_text(result)
         self.declarations.intrinsic(intrinsic, kind, [t for t, _ in arguments])
         inside = ", ".join(f"{t} {v}" for t, v in arguments)
-        return self.assign(f"call {kind} @{intrinsic}({inside})")
+        return f"call {kind} @{intrinsic}({inside})"

@@ -10,12 +10,12 @@ from xdsl.dialects.builtin import (
     Float32Type,
     Float64Type,
     FloatAttr,
+    IntAttr,
     IntegerAttr,
     IntegerType,
     VectorType,
 )
 from xdsl.dialects.llvm import LLVMArrayType, LLVMPointerType, LLVMVoidType
-from xdsl.dialects.builtin import IntAttr
 from xdsl.ir import Attribute
 
 from sparsert_ir.dense import Array, Dense, to_numpy

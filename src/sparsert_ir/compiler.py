@@ -1,0 +1,203 @@
+"""The public entry: from a constant sparse matrix to a kernel."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from sparsert_ir.budget import CODE_BUDGET
+from sparsert_ir.context import make_context
+from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
+from sparsert_ir.dense import Array
+from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
+from sparsert_ir.errors import ArgumentError
+from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
+from sparsert_ir.kernel import Kernel
+from sparsert_ir.matrix import MatrixLike, SparseMatrix
+from sparsert_ir.passes.unroll_pattern import UnrollPattern
+from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
+from sparsert_ir.runtime.device import find_gpu
+from sparsert_ir.schedule import Schedule
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LARGEST_N = 2**31 - 1
+
+PIPELINE_OF = {
+    ("gpu", "code"): "sparsert-gpu-pipeline",
+    ("cpu", "code"): "sparsert-cpu-code-pipeline",
+    ("cpu", "data"): "sparsert-cpu-pipeline",
+}
+"""(Kind of target, lowering) -> named pipeline."""
+
+
+def compile_spmm(
+    weight: MatrixLike,
+    n: int,
+    *,
+    bias: npt.ArrayLike | None = None,
+    activation: Literal["relu"] | None = None,
+    residual: bool | Literal["before", "after"] = False,
+    dtype: Literal["f32", "f16"] = "f32",
+    target: str | None = None,
+    schedule: Schedule | None = None,
+    name: str = "spmm",
+    code_budget: int = CODE_BUDGET,
+) -> Kernel:
+    """Compile `y = activation(weight @ x + bias [+ residual])` for this one `weight`.
+
+    weight:     M x K: a numpy array, a scipy sparse array of any format, or a `SparseMatrix`.
+    n:          N, columns of x (K x N) and y (M x N).
+    bias:       M numbers.
+    activation: "relu" or None. NaN stays NaN.
+    residual:   True or "before": the call takes an M x N array that is added before the activation;
+                "after": after it.
+    dtype:      "f32" or "f16": element type of x, y, the residual and the weight's values.
+    target:     "cpu"; a GPU's architecture, "sm_70" ... "sm_100"; None: the GPU present, or "cpu".
+    schedule:   how the work is mapped to threads; None: the cost model's choice.
+    name:       of the kernel in IR and PTX: letters, digits, underscores.
+    code_budget: bytes of instructions that the matrix may become.
+
+    Zeros of the weight are skipped: a NaN or infinity in x that meets only zeros does not reach y.
+    Sums run in an order that the schedule fixes: the same kernel gives the same bits every time.
+
+    Raises MatrixError, ArgumentError, ScheduleError or BudgetError before any code is made.
+    """
+    kind = _target(target)
+    layer = _layer(
+        weight, n, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
+    )
+    chosen = _schedule(layer, kind, schedule)
+    if type(code_budget) is not int or code_budget < 0:
+        raise ArgumentError(f"code_budget: expected a number of bytes, got {code_budget!r}")
+    compilation = Compilation(replace(layer, schedule=chosen), kind, code_budget)
+    return Kernel(compilation)
+
+
+@dataclass(frozen=True, eq=False)
+class Compilation:
+    """What one compilation does: `layer` (with its schedule) for `target`."""
+
+    layer: Layer
+    target: str
+    code_budget: int = CODE_BUDGET
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.target != "cpu"
+
+    @property
+    def pipeline(self) -> str:
+        """Name of the pipeline that fits target and schedule."""
+        assert self.layer.schedule is not None
+        kind = "gpu" if self.is_gpu else "cpu"
+        key = (kind, self.layer.schedule.lowering)
+        if key not in PIPELINE_OF:
+            raise ArgumentError(f"schedule: no lowering = {key[1]} for target {self.target}")
+        return PIPELINE_OF[key]
+
+    def passes(self) -> list[ModulePass]:
+        """The pipeline's passes, with this compilation's options."""
+        return [
+            replace(one, code_budget=self.code_budget) if isinstance(one, UnrollPattern) else one
+            for one in pipeline_passes(self.pipeline)
+        ]
+
+    def build(self) -> ModuleOp:
+        """The tensor-level module, before any pass."""
+        return build_module(self.layer)
+
+    def run(self) -> tuple[ModuleOp, list[StageRecord]]:
+        """The module after all passes, and what each pass did."""
+        module = self.build()
+        return module, list(run_passes(module, self.passes(), make_context()))
+
+    def run_until(self, stage: str) -> ModuleOp:
+        """The module after the pass named `stage`."""
+        module = self.build()
+        for record in run_passes(module, self.passes(), make_context()):
+            if record.name == stage:
+                break
+        return module
+
+
+def _target(target: str | None) -> str:
+    if target is None:
+        gpu = find_gpu()
+        return "cpu" if gpu is None else nearest_architecture(gpu.arch)
+    if not isinstance(target, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"target: expected a string or None, got {target!r}")
+    if target == "cpu":
+        return target
+    return check_architecture(target)
+
+
+def nearest_architecture(architecture: str) -> str:
+    """The newest architecture that we compile for and whose code runs on `architecture`."""
+    number = int(architecture.removeprefix("sm_"))
+    older = [known for known in ARCHITECTURES if int(known.removeprefix("sm_")) <= number]
+    if not older:
+        raise ArgumentError(
+            f"target: expected a GPU of {ARCHITECTURES[0]} or later, got {architecture}; use"
+            ' target="cpu"'
+        )
+    return older[-1]
+
+
+def _layer(
+    weight: MatrixLike,
+    n: int,
+    *,
+    bias: npt.ArrayLike | None,
+    activation: Any,
+    residual: Any,
+    dtype: Any,
+    name: Any,
+) -> Layer:
+    if dtype not in NUMPY_TYPES:
+        raise ArgumentError(f"dtype: expected one of {', '.join(NUMPY_TYPES)}, got {dtype!r}")
+    if activation not in (None, "relu"):
+        raise ArgumentError(f'activation: expected None or "relu", got {activation!r}')
+    places = {False: "none", True: "before", "before": "before", "after": "after"}
+    if residual not in places:
+        raise ArgumentError(
+            f'residual: expected False, True, "before" or "after", got {residual!r}'
+        )
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ArgumentError(f"name: expected letters, digits and underscores, got {name!r}")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= _LARGEST_N:
+        raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
+    matrix = SparseMatrix.of(weight, NUMPY_TYPES[dtype])
+    return Layer(
+        matrix=matrix,
+        columns=int(n),
+        bias=None if bias is None else _bias(bias, matrix.shape[0]),
+        activation=activation,
+        residual=cast(Any, places[residual]),
+        dtype=dtype,
+        name=name,
+    )
+
+
+def _bias(bias: npt.ArrayLike, rows: int) -> Array:
+    try:
+        numbers = np.asarray(bias, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"bias: expected {rows} numbers, got {type(bias).__name__}") from error
+    if numbers.shape != (rows,):
+        raise ArgumentError(f"bias: expected shape ({rows},), got {numbers.shape}")
+    if not np.isfinite(numbers).all():
+        raise ArgumentError("bias: expected finite numbers, got NaN or infinity")
+    return numbers
+
+
+def _schedule(layer: Layer, target: str, schedule: Schedule | None) -> Schedule:
+    if schedule is None:
+        choose = default_cpu_schedule if target == "cpu" else default_gpu_schedule
+        return choose(layer.matrix.shape, layer.columns, layer.dtype)
+    if not isinstance(schedule, Schedule):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"schedule: expected a Schedule or None, got {schedule!r}")
+    return schedule

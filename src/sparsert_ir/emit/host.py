@@ -1,0 +1,86 @@
+"""LLVM IR text becomes machine code of this computer's processor, in this process."""
+
+import ctypes
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparsert_ir.emit.ptx import parse_assembly
+from sparsert_ir.errors import CodegenError
+
+
+@dataclass(frozen=True)
+class HostCode:
+    """Compiled code; it lives as long as this object.
+
+    code_bytes: size of the object file.
+    """
+
+    code_bytes: int
+    _engine: Any = field(repr=False)
+
+    def function(self, name: str, argument_count: int) -> Callable[..., None]:
+        """`@name` as a Python function of addresses and integers; CodegenError if there is none.
+
+        Other Python threads run meanwhile.
+        """
+        address = self._engine.get_function_address(name)
+        if address == 0:
+            raise CodegenError(f"expected a function @{name} in the compiled code")
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * argument_count)
+        return kind(address)
+
+
+def compile_for_host(text: str, *, loops: bool) -> HostCode:
+    """Compile a host module for the processor that this runs on.
+
+    loops: whether the work is done in loops, which LLVM's middle end improves; straight-line code
+           gains nothing from it and takes a time that grows with its square.
+    Raises CodegenError if LLVM refuses the text.
+    """
+    binding = _binding()
+    module, machine = _host_module(text, loops=loops)
+    objects: list[bytes] = []
+    engine = binding.create_mcjit_compiler(module, machine)
+    engine.set_object_cache(lambda _, code: objects.append(code))
+    engine.finalize_object()
+    return HostCode(sum(map(len, objects)), engine)
+
+
+def host_assembly(text: str, *, loops: bool) -> str:
+    """The assembly of what `compile_for_host` makes of `text`."""
+    module, machine = _host_module(text, loops=loops)
+    return machine.emit_assembly(module)
+
+
+def _host_module(text: str, *, loops: bool) -> tuple[Any, Any]:
+    binding = _binding()
+    module = parse_assembly(text)
+    cpu, features = host_description()
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=cpu, features=features, opt=3 if loops else 0, jit=True
+    )
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    if loops:
+        options = binding.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = False
+        builder = binding.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+    return module, machine
+
+
+@functools.cache
+def host_description() -> tuple[str, str]:
+    """LLVM's names of this processor and of the instruction sets that it has."""
+    binding = _binding()
+    return binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+
+
+@functools.cache
+def _binding() -> Any:
+    import llvmlite.binding as binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding

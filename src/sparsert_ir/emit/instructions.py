@@ -1,0 +1,227 @@
+"""Each operation of the llvm, cf and nvvm dialects as one line of LLVM IR text."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypeVar, cast
+
+from xdsl.dialects import cf, llvm
+from xdsl.dialects.builtin import IntegerAttr
+from xdsl.ir import Attribute, Operation
+
+from sparsert_ir.dialects import nvvm
+from sparsert_ir.dialects.llvm import ExtractElementOp
+from sparsert_ir.emit.function_writer import FunctionWriter
+from sparsert_ir.emit.literals import constant_text, type_text
+from sparsert_ir.lowering.memory import INVARIANT
+
+INVARIANT_LOAD = ", !invariant.load !0"
+NONTEMPORAL = ", !nontemporal !1"
+METADATA = "!0 = !{}\n!1 = !{i32 1}\n"
+"""What `INVARIANT_LOAD` and `NONTEMPORAL` refer to."""
+
+OpT = TypeVar("OpT", bound=Operation)
+Emitter: TypeAlias = Callable[[FunctionWriter, Operation], None]
+Emitters: TypeAlias = Mapping[type[Operation], Emitter]
+
+
+def emitter(function: Callable[[FunctionWriter, OpT], None]) -> Emitter:
+    """An emitter for one class of operations; the table that holds it knows which."""
+    return cast(Emitter, function)
+
+
+def _binary(verb: str) -> Emitter:
+    def emit(writer: FunctionWriter, op: Operation) -> None:
+        left, right = op.operands
+        writer.define(op.results[0], f"{verb} {writer.typed(left)}, {writer.name(right)}")
+
+    return emit
+
+
+def _cast(verb: str) -> Emitter:
+    def emit(writer: FunctionWriter, op: Operation) -> None:
+        kind = type_text(op.results[0].type)
+        writer.define(op.results[0], f"{verb} {writer.typed(op.operands[0])} to {kind}")
+
+    return emit
+
+
+def _register(name: str) -> Emitter:
+    def emit(writer: FunctionWriter, op: Operation) -> None:
+        intrinsic = f"llvm.nvvm.read.ptx.sreg.{name}"
+        writer.define(op.results[0], writer.call_text(intrinsic, "i32", []))
+
+    return emit
+
+
+def _shuffle(mode: str) -> Emitter:
+    def emit(writer: FunctionWriter, op: nvvm.ShuffleOp) -> None:
+        kind = type_text(op.value.type)
+        name = "f32" if kind == "float" else "i32"
+        last = "0" if mode == "up" else "31"
+        arguments = [("i32", "-1"), (kind, writer.name(op.value))]
+        arguments += [("i32", str(op.offset.value.data)), ("i32", last)]
+        text = writer.call_text(f"llvm.nvvm.shfl.sync.{mode}.{name}", kind, arguments)
+        writer.define(op.result, text)
+
+    return emitter(emit)
+
+
+def emit_constant(writer: FunctionWriter, op: llvm.ConstantOp) -> None:
+    """No instruction: a constant is written where it is used."""
+    writer.names[op.result] = constant_text(op.value, op.result.type)
+
+
+def emit_undef(writer: FunctionWriter, op: llvm.UndefOp) -> None:
+    writer.names[op.res] = "undef"
+
+
+def emit_address(writer: FunctionWriter, op: llvm.AddressOfOp) -> None:
+    writer.names[op.result] = f"@{op.global_name.string_value()}"
+
+
+def emit_compare(writer: FunctionWriter, op: llvm.ICmpOp) -> None:
+    predicate = llvm.ICmpPredicateFlag.from_int(op.predicate.value.data).value
+    writer.define(op.res, f"icmp {predicate} {writer.typed(op.lhs)}, {writer.name(op.rhs)}")
+
+
+def emit_select(writer: FunctionWriter, op: llvm.SelectOp) -> None:
+    writer.define(op.results[0], "select " + ", ".join(writer.typed(o) for o in op.operands))
+
+
+def emit_element_pointer(writer: FunctionWriter, op: llvm.GEPOp) -> None:
+    dynamic = iter(op.ssa_indices)
+    marker = llvm.GEP_USE_SSA_VAL
+    indices = [
+        writer.typed(next(dynamic)) if static == marker else f"i64 {static}"
+        for static in op.rawConstantIndices.iter_values()
+    ]
+    place = ", ".join([type_text(op.elem_type), writer.typed(op.ptr), *indices])
+    writer.define(op.result, f"getelementptr inbounds {place}")
+
+
+def emit_load(writer: FunctionWriter, op: llvm.LoadOp) -> None:
+    kind = type_text(op.dereferenced_value.type)
+    note = INVARIANT_LOAD if INVARIANT in op.attributes else ""
+    text = f"load {kind}, {writer.typed(op.ptr)}{_alignment(op.alignment)}{note}"
+    writer.define(op.dereferenced_value, text)
+
+
+def emit_store(writer: FunctionWriter, op: llvm.StoreOp) -> None:
+    note = NONTEMPORAL if op.nontemporal is not None else ""
+    place = f"{writer.typed(op.ptr)}{_alignment(op.alignment)}{note}"
+    writer.line(f"store {writer.typed(op.value)}, {place}")
+
+
+def _alignment(alignment: IntegerAttr | None) -> str:
+    return "" if alignment is None else f", align {alignment.value.data}"
+
+
+def emit_insert(writer: FunctionWriter, op: llvm.InsertElementOp) -> None:
+    writer.define(op.res, "insertelement " + ", ".join(writer.typed(o) for o in op.operands))
+
+
+def emit_extract(writer: FunctionWriter, op: ExtractElementOp) -> None:
+    text = f"extractelement {writer.typed(op.vector)}, {writer.typed(op.position)}"
+    writer.define(op.result, text)
+
+
+def emit_shuffle_vector(writer: FunctionWriter, op: llvm.ShuffleVectorOp) -> None:
+    lanes = [f"i32 {lane}" for lane in op.mask.iter_values()]
+    mask = f"<{len(lanes)} x i32> <{', '.join(lanes)}>"
+    writer.define(op.res, f"shufflevector {writer.typed(op.v1)}, {writer.typed(op.v2)}, {mask}")
+
+
+def emit_intrinsic(writer: FunctionWriter, op: llvm.CallIntrinsicOp) -> None:
+    arguments = [(type_text(value.type), writer.name(value)) for value in op.args]
+    kind: Attribute | str = "void" if op.ress is None else op.ress.type
+    text = writer.call_text(op.intrin.data, kind, arguments)
+    if op.ress is None:
+        writer.line(text)
+    else:
+        writer.define(op.ress, text)
+
+
+def emit_call(writer: FunctionWriter, op: llvm.CallOp) -> None:
+    assert op.callee is not None
+    arguments = ", ".join(writer.typed(value) for value in op.args)
+    writer.line(f"call void @{op.callee.string_value()}({arguments})")
+
+
+def emit_return(writer: FunctionWriter, op: llvm.ReturnOp) -> None:
+    writer.line("ret void")
+
+
+def emit_branch(writer: FunctionWriter, op: cf.BranchOp) -> None:
+    writer.line(f"br {writer.edge(op.successor, op.arguments)}")
+
+
+def emit_conditional_branch(writer: FunctionWriter, op: cf.ConditionalBranchOp) -> None:
+    yes = writer.edge(op.then_block, op.then_arguments)
+    no = writer.edge(op.else_block, op.else_arguments)
+    writer.line(f"br {writer.typed(op.cond)}, {yes}, {no}")
+
+
+def emit_switch(writer: FunctionWriter, op: cf.SwitchOp) -> None:
+    """Cases pass no arguments: `sparsert-convert-to-llvm` makes them so."""
+    kind = type_text(op.flag.type)
+    numbers = [] if op.case_values is None else op.case_values.get_values()
+    default = writer.edge(op.default_block, op.default_operands)
+    cases = [
+        f"{kind} {number}, {writer.edge(block, ())}"
+        for number, block in zip(numbers, op.case_blocks, strict=True)
+    ]
+    writer.line(f"switch {writer.typed(op.flag)}, {default} [{' '.join(cases)}]")
+
+
+def emit_barrier(writer: FunctionWriter, op: nvvm.Barrier0Op) -> None:
+    text = writer.call_text("llvm.nvvm.barrier.cta.sync.aligned.all", "void", [("i32", "0")])
+    writer.line(text)
+
+
+INSTRUCTIONS: Emitters = {
+    llvm.ConstantOp: emitter(emit_constant),
+    llvm.UndefOp: emitter(emit_undef),
+    llvm.AddressOfOp: emitter(emit_address),
+    llvm.AddOp: _binary("add"),
+    llvm.SubOp: _binary("sub"),
+    llvm.MulOp: _binary("mul"),
+    llvm.UDivOp: _binary("udiv"),
+    llvm.URemOp: _binary("urem"),
+    llvm.AndOp: _binary("and"),
+    llvm.OrOp: _binary("or"),
+    llvm.XOrOp: _binary("xor"),
+    llvm.ShlOp: _binary("shl"),
+    llvm.LShrOp: _binary("lshr"),
+    llvm.FAddOp: _binary("fadd"),
+    llvm.FMulOp: _binary("fmul"),
+    llvm.ZExtOp: _cast("zext"),
+    llvm.SExtOp: _cast("sext"),
+    llvm.TruncOp: _cast("trunc"),
+    llvm.FPExtOp: _cast("fpext"),
+    llvm.FPTruncOp: _cast("fptrunc"),
+    llvm.BitcastOp: _cast("bitcast"),
+    llvm.ICmpOp: emitter(emit_compare),
+    llvm.SelectOp: emitter(emit_select),
+    llvm.GEPOp: emitter(emit_element_pointer),
+    llvm.LoadOp: emitter(emit_load),
+    llvm.StoreOp: emitter(emit_store),
+    llvm.InsertElementOp: emitter(emit_insert),
+    ExtractElementOp: emitter(emit_extract),
+    llvm.ShuffleVectorOp: emitter(emit_shuffle_vector),
+    llvm.CallIntrinsicOp: emitter(emit_intrinsic),
+    llvm.CallOp: emitter(emit_call),
+    llvm.ReturnOp: emitter(emit_return),
+    cf.BranchOp: emitter(emit_branch),
+    cf.ConditionalBranchOp: emitter(emit_conditional_branch),
+    cf.SwitchOp: emitter(emit_switch),
+    nvvm.ThreadIdXOp: _register("tid.x"),
+    nvvm.ThreadIdYOp: _register("tid.y"),
+    nvvm.ThreadIdZOp: _register("tid.z"),
+    nvvm.BlockIdXOp: _register("ctaid.x"),
+    nvvm.BlockIdYOp: _register("ctaid.y"),
+    nvvm.BlockIdZOp: _register("ctaid.z"),
+    nvvm.Barrier0Op: emitter(emit_barrier),
+    nvvm.ShuffleBflyOp: _shuffle("bfly"),
+    nvvm.ShuffleDownOp: _shuffle("down"),
+    nvvm.ShuffleUpOp: _shuffle("up"),
+    nvvm.ShuffleIdxOp: _shuffle("idx"),
+}

@@ -1,0 +1,109 @@
+"""LLVM IR text of a module in the llvm, cf, nvvm dialects and sparsert's pointer level."""
+
+from collections.abc import Iterator
+
+from xdsl.dialects import llvm
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    DenseIntOrFPElementsAttr,
+    DictionaryAttr,
+    ModuleOp,
+)
+from xdsl.ir import Block, Operation
+
+from sparsert_ir.dialects import gpu
+from sparsert_ir.emit.function_writer import Declarations, FunctionWriter
+from sparsert_ir.emit.instructions import INSTRUCTIONS, METADATA, Emitters
+from sparsert_ir.emit.literals import array_text, type_text
+from sparsert_ir.emit.multiply_adds import MULTIPLY_ADDS
+from sparsert_ir.errors import IRError
+
+EMITTERS: Emitters = {**INSTRUCTIONS, **MULTIPLY_ADDS}
+NVPTX_TRIPLE = "nvptx64-nvidia-cuda"
+
+
+def emit_llvm(module: Operation) -> str:
+    """The text of a `gpu.module`, or of a host module without one.
+
+    The text depends on nothing but the module. Raises IRError for an operation of another level.
+    """
+    if not isinstance(module, gpu.ModuleOp | ModuleOp):
+        raise IRError(f"LLVM IR text: expected a module, got {module.name}")
+    on_gpu = isinstance(module, gpu.ModuleOp)
+    declarations = Declarations()
+    parts: list[str] = []
+    for op in module.body.block.ops:
+        match op:
+            case llvm.GlobalOp():
+                parts.append(_global(op))
+            case llvm.FuncOp() if op.body.blocks:
+                parts.append("\n".join(_function(op, declarations, on_gpu)))
+            case _:
+                raise IRError(
+                    f"LLVM IR text: expected functions and globals of the llvm dialect, got"
+                    f" {op.name}; run sparsert-convert-to-llvm first"
+                )
+    head = [f'target triple = "{NVPTX_TRIPLE}"'] if on_gpu else []
+    return "\n\n".join([*head, *parts, *declarations.texts.values(), METADATA])
+
+
+def _global(op: llvm.GlobalOp) -> str:
+    kind = op.global_type
+    assert isinstance(kind, llvm.LLVMArrayType)
+    space = op.addr_space.value.data
+    where = f"addrspace({space}) " if space else ""
+    verb = "constant" if op.constant is not None else "global"
+    value = op.value
+    text = array_text(value, kind) if isinstance(value, DenseIntOrFPElementsAttr) else "poison"
+    align = "" if op.alignment is None else f", align {op.alignment.value.data}"
+    return f"@{op.sym_name.data} = internal {where}{verb} {type_text(kind)} {text}{align}"
+
+
+def _function(op: llvm.FuncOp, declarations: Declarations, on_gpu: bool) -> Iterator[str]:
+    writer = FunctionWriter(declarations, on_gpu=on_gpu)
+    blocks = list(op.body.blocks)
+    texts = [_block(writer, block) for block in blocks]
+    convention = "ptx_kernel " if "nvvm.kernel" in op.attributes else ""
+    yield f"define {convention}void @{op.sym_name.data}({_arguments(op, writer)}){_facts(op)} {{"
+    for block, lines in zip(blocks, texts, strict=True):
+        yield lines[0]
+        if block is not blocks[0]:
+            yield from _merges(writer, block)
+        yield from lines[1:]
+    yield "}"
+
+
+def _block(writer: FunctionWriter, block: Block) -> list[str]:
+    writer.lines = []
+    writer.begin(writer.label_of(block))
+    for op in block.ops:
+        emit = EMITTERS.get(type(op))
+        if emit is None:
+            raise IRError(f"LLVM IR text: no instruction for operation {op.name}")
+        emit(writer, op)
+    return writer.lines
+
+
+def _merges(writer: FunctionWriter, block: Block) -> Iterator[str]:
+    """What a block's arguments are, by where control came from."""
+    for number, argument in enumerate(block.args):
+        pairs = [f"[{values[number]}, %{label}]" for label, values in writer.edges[block]]
+        yield f"  {writer.name(argument)} = phi {type_text(argument.type)} {', '.join(pairs)}"
+
+
+def _arguments(op: llvm.FuncOp, writer: FunctionWriter) -> str:
+    facts = op.arg_attrs.data if op.arg_attrs is not None else ()
+    texts: list[str] = []
+    for number, argument in enumerate(op.body.blocks[0].args):
+        described = facts[number] if number < len(facts) else DictionaryAttr({})
+        names = "".join(f"{fact.removeprefix('llvm.')} " for fact in described.data)
+        texts.append(f"{type_text(argument.type)} {names}{writer.name(argument)}")
+    return ", ".join(texts)
+
+
+def _facts(op: llvm.FuncOp) -> str:
+    size = op.attributes.get("nvvm.maxntid")
+    if not isinstance(size, DenseArrayBase):
+        return ""
+    threads = ",".join(str(extent) for extent in size.get_values())
+    return f' "nvvm.reqntid"="{threads}"'
