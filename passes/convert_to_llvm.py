@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import func, llvm, memref
@@ -9,6 +10,7 @@ from xdsl.dialects.builtin import (
     ArrayAttr,
     DenseIntOrFPElementsAttr,
     DictionaryAttr,
+    MemRefType,
     ModuleOp,
     TensorType,
     UnitAttr,
@@ -16,6 +18,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
+from sparsert_ir.dense import Dense
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import AccumulateOp, LoadColumnsOp, WriteRowsOp
 from sparsert_ir.errors import IRError
@@ -72,17 +75,18 @@ def _replace(old: Operation, new: Operation) -> None:
 def _convert_global(op: memref.GlobalOp, target: Target) -> llvm.GlobalOp:
     lowering = FunctionLowering(target, {})
     size = 1
-    for extent in op.type.get_shape():  # pyright: ignore[reportAttributeAccessIssue]
+    for extent in op.type.get_shape():
         size *= extent
-    kind = llvm.LLVMArrayType(size, op.type.element_type)  # pyright: ignore
-    data = op.initial_value if isinstance(op.initial_value, DenseIntOrFPElementsAttr) else None
+    kind = llvm.LLVMArrayType(size, op.type.element_type)
+    data = cast(Attribute, op.initial_value)
+    value = cast(Dense, data) if isinstance(data, DenseIntOrFPElementsAttr) else None
     return llvm.GlobalOp(
         kind,
         op.sym_name,
         "internal",
         lowering.space_of(op.type),
         constant=op.constant is not None and lowering.space_of(op.type) != WORKGROUP,
-        value=data,
+        value=value,
         alignment=_TABLE_ALIGNMENT,
     )
 
@@ -91,10 +95,11 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
     lowering = FunctionLowering(target, RULES)
     arguments = op.body.block.args
     for argument in arguments:
-        if isinstance(argument.type, TensorType):
+        kind = argument.type
+        if isinstance(kind, TensorType):
             raise IRError(
                 f"sparsert-convert-to-llvm: expected memrefs in @{op.sym_name.data}, got"
-                f" {argument.type}; run a mapping pass first"
+                f" {cast(Attribute, kind)}; run a mapping pass first"
             )
     lowering.read_only = frozenset(value for value in arguments if _is_only_read(value))
     types = [lowering.type_of(argument.type) for argument in arguments]
@@ -114,7 +119,7 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
 
 def _is_only_read(value: SSAValue) -> bool:
     """Whether `value` is a memref that every use only loads from."""
-    return isinstance(value.type, memref.MemRefType) and all(
+    return isinstance(value.type, MemRefType) and all(
         isinstance(use.operation, memref.LoadOp | LoadColumnsOp | AccumulateOp)
         or (isinstance(use.operation, WriteRowsOp) and use.operation.residual is value)
         for use in value.uses
@@ -126,7 +131,7 @@ def _argument_attributes(arguments: Sequence[SSAValue]) -> ArrayAttr[DictionaryA
     described: list[DictionaryAttr] = []
     for argument in arguments:
         facts: dict[str, Attribute] = {}
-        if isinstance(argument.type, memref.MemRefType):
+        if isinstance(argument.type, MemRefType):
             facts["llvm.noalias"] = UnitAttr()
         if _is_only_read(argument):
             facts["llvm.readonly"] = UnitAttr()

@@ -59,8 +59,8 @@ def estimate(product: PanelProductOp) -> CodeEstimate:
     offsets, indices, values = constant_weight(product.weight, UnrollPattern.name).arrays()
     panels = to_numpy(product.panels)
     panel_of_row = np.empty(offsets.size - 1, np.int64)
-    numbers = np.broadcast_to(np.arange(panels.shape[0])[:, np.newaxis], panels.shape)
-    panel_of_row[panels[panels >= 0]] = numbers[panels >= 0]
+    panel_numbers, positions = np.nonzero(panels >= 0)
+    panel_of_row[panels[panel_numbers, positions]] = panel_numbers
     panel_of_nonzero = np.repeat(panel_of_row, np.diff(offsets))
     loads = np.unique(panel_of_nonzero * (int(indices.max(initial=0)) + 1) + indices).size
     pieces = math.ceil(lane_width(product.sums[0].type) / _columns_per_instruction(product))

@@ -149,7 +149,7 @@ def nearest_architecture(architecture: str) -> str:
 
 def _layer(
     weight: MatrixLike,
-    n: int,
+    n: Any,
     *,
     bias: npt.ArrayLike | None,
     activation: Any,
@@ -168,7 +168,7 @@ def _layer(
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ArgumentError(f"name: expected letters, digits and underscores, got {name!r}")
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= _LARGEST_N:
+    if not _is_integer(n) or not 1 <= n <= _LARGEST_N:
         raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
     matrix = SparseMatrix.of(weight, NUMPY_TYPES[dtype])
     return Layer(
@@ -180,6 +180,10 @@ def _layer(
         dtype=dtype,
         name=name,
     )
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _bias(bias: npt.ArrayLike, rows: int) -> Array:

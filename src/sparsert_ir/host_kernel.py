@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class HostKernel:
             return np.empty(self.y_shape, self.dtype)
         if not isinstance(out, np.ndarray):
             raise self._refusal("out", "a numpy array", type(out).__name__)
-        y: Array = self._checked("out", out, self.y_shape)
+        y = self._checked("out", cast(Array, out), self.y_shape)
         if not y.flags.writeable:
             raise self._refusal("out", "an array that may be written", "a read-only one")
         if any(np.may_share_memory(y, array) for array in inputs):

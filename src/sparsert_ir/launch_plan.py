@@ -1,7 +1,7 @@
 """What the host part of a mapped module says: how its kernel is launched."""
 
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
@@ -43,7 +43,7 @@ def _number(owner: object) -> int:
         case ColumnTilesOp():
             return owner.tiles
         case arith.ConstantOp(value=IntegerAttr() as number):
-            return cast(int, number.value.data)
+            return number.value.data
         case Operation():
             raise IRError(f"expected a launch of known size, got one from {owner.name}")
         case _:

@@ -43,7 +43,11 @@ def compile_for_host(text: str, *, loops: bool) -> HostCode:
     module, machine = _host_module(text, loops=loops)
     objects: list[bytes] = []
     engine = binding.create_mcjit_compiler(module, machine)
-    engine.set_object_cache(lambda _, code: objects.append(code))
+
+    def keep(module: object, code: bytes) -> None:
+        objects.append(code)
+
+    engine.set_object_cache(keep)
     engine.finalize_object()
     return HostCode(sum(map(len, objects)), engine)
 

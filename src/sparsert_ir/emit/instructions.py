@@ -1,6 +1,6 @@
 """Each operation of the llvm, cf and nvvm dialects as one line of LLVM IR text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
 from xdsl.dialects import cf, llvm
@@ -163,7 +163,7 @@ def emit_conditional_branch(writer: FunctionWriter, op: cf.ConditionalBranchOp) 
 def emit_switch(writer: FunctionWriter, op: cf.SwitchOp) -> None:
     """Cases pass no arguments: `sparsert-convert-to-llvm` makes them so."""
     kind = type_text(op.flag.type)
-    numbers = [] if op.case_values is None else op.case_values.get_values()
+    numbers: Sequence[int] = () if op.case_values is None else op.case_values.get_values()
     default = writer.edge(op.default_block, op.default_operands)
     cases = [
         f"{kind} {number}, {writer.edge(block, ())}"

@@ -1,6 +1,7 @@
 """LLVM IR text of a module in the llvm, cf, nvvm dialects and sparsert's pointer level."""
 
 from collections.abc import Iterator
+from typing import cast
 
 from xdsl.dialects import llvm
 from xdsl.dialects.builtin import (
@@ -11,6 +12,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Block, Operation
 
+from sparsert_ir.dense import Dense
 from sparsert_ir.dialects import gpu
 from sparsert_ir.emit.function_writer import Declarations, FunctionWriter
 from sparsert_ir.emit.instructions import INSTRUCTIONS, METADATA, Emitters
@@ -53,8 +55,9 @@ def _global(op: llvm.GlobalOp) -> str:
     space = op.addr_space.value.data
     where = f"addrspace({space}) " if space else ""
     verb = "constant" if op.constant is not None else "global"
-    value = op.value
-    text = array_text(value, kind) if isinstance(value, DenseIntOrFPElementsAttr) else "poison"
+    text = "poison"
+    if isinstance(op.value, DenseIntOrFPElementsAttr):
+        text = array_text(cast(Dense, op.value), kind)
     align = "" if op.alignment is None else f", align {op.alignment.value.data}"
     return f"@{op.sym_name.data} = internal {where}{verb} {type_text(kind)} {text}{align}"
 

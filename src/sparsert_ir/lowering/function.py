@@ -6,13 +6,11 @@ from typing import TypeAlias, TypeVar, cast
 
 from xdsl.dialects import cf
 from xdsl.dialects.builtin import (
-    FloatAttr,
     IndexType,
     IntAttr,
     IntegerAttr,
     IntegerType,
     MemRefType,
-    VectorType,
 )
 from xdsl.dialects.llvm import ConstantOp, GEPOp, LLVMPointerType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -136,14 +134,6 @@ class FunctionLowering:
         """A constant, of the width of `index` unless said otherwise."""
         kind = IntegerType(self.target.index_bits if bits is None else bits)
         return self.insert(ConstantOp(IntegerAttr(value, kind), kind))
-
-    def zero(self, kind: Attribute) -> SSAValue:
-        """The floating-point constant 0, for a vector in every lane."""
-        if isinstance(kind, VectorType):
-            from sparsert_ir.lowering.numbers import splat_attribute
-
-            return self.insert(ConstantOp(splat_attribute(0.0, kind), kind))
-        return self.insert(ConstantOp(FloatAttr(0.0, kind), kind))  # pyright: ignore
 
     def element_pointer(
         self, pointer: SSAValue, position: SSAValue | int, element_type: Attribute

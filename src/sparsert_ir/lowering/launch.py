@@ -20,7 +20,7 @@ _SHUFFLE = {
 
 def _register(registers: dict[str, type[nvvm.SpecialRegisterOp]]) -> Rule:
     def lower(lowering: FunctionLowering, op: gpu.ThreadIdOp | gpu.BlockIdOp) -> Sequence[SSAValue]:
-        return [lowering.insert(registers[op.dimension.data.value]())]
+        return [lowering.insert(registers[op.dimension.data]())]
 
     return rule(lower)  # pyright: ignore[reportArgumentType]
 

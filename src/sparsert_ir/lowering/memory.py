@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from xdsl.dialects import cf, llvm, memref
-from xdsl.dialects.builtin import AnyFloat, IntegerType, MemRefType, UnitAttr, VectorType
+from xdsl.dialects.builtin import AnyFloat, IntegerType, MemRefType, UnitAttr
 from xdsl.dialects.llvm import ICmpPredicateFlag as Predicate
 from xdsl.dialects.llvm import LLVMPointerType
 from xdsl.ir import Attribute, SSAValue
@@ -168,11 +168,6 @@ def lower_first_column(lowering: FunctionLowering, op: FirstColumnOp) -> Sequenc
         last = lowering.integer(op.within.value.data - width)
         column = call_overloaded(lowering, "llvm.umin", [column, last])
     return [column]
-
-
-def is_pair(lane: Attribute) -> bool:
-    """Whether a lane holds two columns."""
-    return isinstance(lane, VectorType) and lane_width(lane) == 2
 
 
 MEMORY: Rules = {

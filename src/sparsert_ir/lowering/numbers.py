@@ -27,7 +27,7 @@ def splat_attribute(value: float, kind: VectorType[Any]) -> Attribute:
 def intrinsic_type(kind: Attribute) -> str:
     """How an intrinsic's name spells a type: `f32`, `v2f16`."""
     if isinstance(kind, VectorType):
-        return f"v{kind.get_shape()[0]}{kind.element_type}"
+        return f"v{kind.get_shape()[0]}{cast(Attribute, kind.element_type)}"
     return str(kind)
 
 
