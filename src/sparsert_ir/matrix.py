@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsert_ir.dense import Array
-from sparsert_ir.errors import MatrixError
+from sparsert_ir.errors import ArgumentError, MatrixError
+from sparsert_ir.torch_matrices import is_torch, matrix_of_torch
 
 MatrixLike: TypeAlias = "SparseMatrix | npt.ArrayLike | Any"
-"""A `SparseMatrix`, a 2-D numpy array, or a scipy sparse array or matrix of any format."""
+"""A `SparseMatrix`, a 2-D numpy array, a scipy sparse array or matrix of any format, a 2-D torch
+tensor of any layout, or a `torch.nn.Linear`, pruned or not."""
 
 _LIMIT = 2**31 - 1
 
@@ -36,16 +38,21 @@ class SparseMatrix:
         """Take any matrix; zeros are dropped, duplicate entries added, values rounded to `dtype`.
 
         Raises MatrixError for a wrong rank, an empty dimension, malformed or overflowing indices,
-        an element type that is not real, and values that are not finite, also once rounded.
+        an element type that is not real, and values that are not finite, also once rounded;
+        ArgumentError for a `dtype` other than float32 and float16.
         """
+        _check_element_type(np.dtype(dtype))
         if isinstance(matrix, SparseMatrix):
             return matrix.astype(dtype)
+        if is_torch(matrix):
+            matrix = matrix_of_torch(matrix)
         if hasattr(matrix, "tocsr"):
             return _of_scipy(matrix, np.dtype(dtype))
-        return _of_dense(np.asarray(matrix), np.dtype(dtype))
+        return _of_dense(_as_array(matrix), np.dtype(dtype))
 
     def astype(self, dtype: npt.DTypeLike) -> "SparseMatrix":
         """The same matrix with values rounded to `dtype`; what rounds to 0 is dropped."""
+        _check_element_type(np.dtype(dtype))
         if self.values.dtype == np.dtype(dtype):
             return self
         return _checked(
@@ -78,6 +85,18 @@ class SparseMatrix:
         return dense
 
 
+def _check_element_type(dtype: np.dtype[Any]) -> None:
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float16)):
+        raise ArgumentError(f"dtype: expected float32 or float16, got {dtype}")
+
+
+def _as_array(matrix: Any) -> Array:
+    try:
+        return np.asarray(matrix)
+    except (ValueError, TypeError) as error:
+        raise MatrixError(f"weight: expected a matrix (rank 2): {error}") from error
+
+
 def _of_dense(array: Array, dtype: np.dtype[Any]) -> SparseMatrix:
     if array.ndim != 2:
         raise MatrixError(f"weight: expected a matrix (rank 2), got shape {array.shape}")
@@ -103,7 +122,7 @@ def _of_scipy(matrix: Any, dtype: np.dtype[Any]) -> SparseMatrix:
         csr = cast(Any, sparse.csr_array(matrix, copy=True))
         csr.check_format(full_check=True)
     except (ValueError, IndexError, TypeError) as error:
-        raise MatrixError(f"weight: malformed sparse matrix: {error}") from error
+        raise MatrixError(f"weight: expected a well-formed sparse matrix: {error}") from error
     csr.sum_duplicates()
     csr.sort_indices()
     rows, columns = csr.shape
