@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sparsert_ir.errors import SparsertError
     from sparsert_ir.kernel import Kernel, KernelStats
     from sparsert_ir.matrix import SparseMatrix
+    from sparsert_ir.matrix_files.load import load_matrix
     from sparsert_ir.schedule import Schedule
 
 _PLACES = {
@@ -26,9 +27,18 @@ _PLACES = {
     "SparseMatrix": "matrix:SparseMatrix",
     "SparsertError": "errors:SparsertError",
     "compile": "compiler:compile_spmm",
+    "load_matrix": "matrix_files.load:load_matrix",
 }
 
-__all__ = ["Kernel", "KernelStats", "Schedule", "SparseMatrix", "SparsertError", "compile"]
+__all__ = [
+    "Kernel",
+    "KernelStats",
+    "Schedule",
+    "SparseMatrix",
+    "SparsertError",
+    "compile",
+    "load_matrix",
+]
 
 
 def __getattr__(name: str) -> object:

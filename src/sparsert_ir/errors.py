@@ -12,6 +12,10 @@ class MatrixError(SparsertError, ValueError):
     """A weight matrix or a matrix file cannot be used (shape, indices, values, format)."""
 
 
+class MatrixFileNotFoundError(MatrixError, FileNotFoundError):
+    """There is no matrix file at the path."""
+
+
 class ArgumentError(SparsertError, ValueError):
     """An argument of a public function is not acceptable."""
 
