@@ -65,14 +65,26 @@ def load_kernel(
     """
     gpu = require_gpu(ordinal)
     require_runnable(arch, gpu, entry)
+    cubin, from_cache = assemble_cached(ptx, entry, gpu, cache)
+    return load_cubin(cubin, entry, gpu, from_cache=from_cache)
+
+
+def assemble_cached(
+    ptx: str, entry: str, gpu: Gpu, cache: BinaryCache | None = None
+) -> tuple[bytes, bool]:
+    """The cubin of `ptx` for `gpu`, and whether it came from the cache. Errors as of `load_kernel`.
+
+    Nothing is put on the GPU but the process's context.
+    """
     store = default_cache() if cache is None else cache
     key = cache_key(ptx, gpu.arch, _OPTIONS, _versions())
+    cached = store.load(key)
+    if cached is not None:
+        return cached, True
     with current_gpu(gpu.ordinal):
-        cached = store.load(key)
-        cubin = assemble(ptx, entry) if cached is None else cached
-        if cached is None:
-            store.store(key, cubin)
-        return _load(cubin, entry, gpu, from_cache=cached is not None)
+        cubin = assemble(ptx, entry)
+    store.store(key, cubin)
+    return cubin, False
 
 
 def require_runnable(arch: str, gpu: Gpu, entry: str) -> None:
@@ -137,6 +149,15 @@ def _check_assembled(result: tuple[Any, ...], doing: str, log: bytearray) -> lis
         text = log.partition(b"\0")[0].decode(errors="replace").strip()
         raise driver_error(status, doing, text)
     return values
+
+
+def load_cubin(cubin: bytes, entry: str, gpu: Gpu, *, from_cache: bool = False) -> LoadedKernel:
+    """Load the kernel named `entry` of a binary that was assembled for `gpu`.
+
+    Raises DeviceError, DeviceMemoryError, or ArchitectureError for a binary of another GPU.
+    """
+    with current_gpu(gpu.ordinal):
+        return _load(cubin, entry, gpu, from_cache=from_cache)
 
 
 def _load(cubin: bytes, entry: str, gpu: Gpu, *, from_cache: bool) -> LoadedKernel:

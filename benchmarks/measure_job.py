@@ -1,0 +1,118 @@
+"""Checking and timing one built kernel, in a process that may die of it."""
+
+import functools
+import os
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from sparsert_ir import SparseMatrix
+from sparsert_ir.errors import DeviceError
+from sparsert_ir.kernel_binary import KernelBinary
+from sparsert_ir.runtime.timing import time_launches
+from verify import Problem
+
+_PROBLEMS_KEPT = 40
+_GRAPH_US = 400.0
+_GUESSED_CLOCK_MHZ = 1700 * 132 * 128
+
+
+@dataclass(frozen=True, eq=False)
+class MeasureJob:
+    """label: of the case; jobs with the same label and dtype share x and the true product."""
+
+    label: str
+    matrix: SparseMatrix
+    n: int
+    dtype: str
+    arithmetic: str
+    binary: KernelBinary
+    replays: int = 20
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Microseconds per launch, and what the binary uses. See `verify.Verdict` for `error`."""
+
+    median_us: float
+    min_us: float
+    p90_us: float
+    error: float
+    ok: bool
+    reason: str
+    registers: int
+    spilled_bytes: int
+    code_bytes: int
+    from_cache: bool
+
+
+class _Problems:
+    """The latest problems, so that the candidates of a case share one."""
+
+    @functools.lru_cache(maxsize=_PROBLEMS_KEPT)  # noqa: B019
+    def get(self, label: str, dtype: str) -> list[Problem]:
+        return []
+
+    def of(self, job: MeasureJob) -> Problem:
+        place = self.get(job.label, job.dtype)
+        if not place:
+            place.append(Problem.of(job.matrix, job.n, job.dtype))
+        return place[0]
+
+
+@functools.cache
+def _problems() -> _Problems:
+    return _Problems()
+
+
+def measure(job: MeasureJob) -> Measurement:
+    """Check against float64 with a poisoned y, then time; ends the process if the GPU is lost."""
+    try:
+        return _measure(job)
+    except DeviceError as error:
+        _end_if_lost(error)
+        raise
+
+
+def graph_repeats(multiply_adds: int) -> int:
+    """Launches per CUDA graph: enough to hide the launch of the graph itself."""
+    guess_us = 2 + multiply_adds / _GUESSED_CLOCK_MHZ
+    return max(4, min(100, round(_GRAPH_US / guess_us)))
+
+
+def _measure(job: MeasureJob) -> Measurement:
+    problem = _problems().of(job)
+    kernel = job.binary.load_on_gpu()
+    try:
+        y = problem.poisoned_y()
+        kernel(problem.x, out=y)
+        verdict = problem.check(y, job.arithmetic)
+        repeats = graph_repeats(job.matrix.nonzeros * job.n)
+        timing = time_launches(
+            lambda: kernel(problem.x, out=y), repeats=repeats, replays=job.replays
+        )
+        loaded = kernel.kernel
+        return Measurement(
+            timing.median_us,
+            timing.min_us,
+            timing.p90_us,
+            verdict.error,
+            verdict.ok,
+            "" if verdict.ok else verdict.explain(),
+            loaded.registers,
+            loaded.spilled_bytes,
+            loaded.code_bytes,
+            loaded.from_cache,
+        )
+    finally:
+        kernel.kernel.unload()
+
+
+def _end_if_lost(error: Exception) -> None:
+    torch: Any = import_module("torch")
+    try:
+        torch.cuda.synchronize()
+    except Exception:
+        print(f"the GPU's context is lost: {error}", file=sys.stderr, flush=True)
+        os._exit(3)

@@ -1,0 +1,106 @@
+"""Which schedules are tried on a case, in which order."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from cases import Case
+from sparsert_ir import Schedule
+from sparsert_ir.build_job import Build, BuildJob, build
+from sparsert_ir.candidates import gpu_candidates, sampled
+from sparsert_ir.compiler import make_layer
+from sparsert_ir.cost_model import default_gpu_schedule
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """per_case: schedules at most; settings: "knob=a,b" keeps schedules with one of the values;
+    ordinal: the GPU that workers assemble for, None if they do not."""
+
+    target: str
+    dtypes: tuple[str, ...]
+    per_case: int
+    seed: int
+    settings: tuple[str, ...]
+    code_budget: int
+    ordinal: int | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trial(BuildJob):
+    """A build job that knows its case."""
+
+    case: Case
+    key: str
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The case reads files; the process that builds does not need it.
+        return self.__dict__ | {"case": None}
+
+
+def build_trial(trial: Trial) -> Build:
+    return build(trial)
+
+
+def trials_of(case: Case, options: TrialOptions) -> Iterator[Trial]:
+    """The default schedule of a case first, then a fair sample of all, for each element type."""
+    per_type = [_trials(case, dtype, options) for dtype in options.dtypes]
+    for turn in itertools.zip_longest(*per_type):
+        yield from (trial for trial in turn if trial is not None)
+
+
+def _trials(case: Case, dtype: str, options: TrialOptions) -> Iterator[Trial]:
+    matrix = case.matrix(dtype)
+    default = default_gpu_schedule(matrix.shape, case.n, dtype)
+    candidates = gpu_candidates(matrix.shape, case.n, dtype)
+    wanted = [one for one in [default, *sampled(candidates, options.seed)] if _fits(one, options)]
+    layer = make_layer(
+        matrix, case.n, bias=None, activation=None, residual=False, dtype=dtype, name="spmm"
+    )
+    for schedule in list(dict.fromkeys(wanted))[: options.per_case]:
+        yield Trial(
+            layer=replace(layer, schedule=schedule),
+            target=options.target,
+            ordinal=options.ordinal,
+            code_budget=options.code_budget,
+            case=case,
+            key=key_of(case.label, dtype, asdict(schedule)),
+        )
+
+
+def _fits(schedule: Schedule, options: TrialOptions) -> bool:
+    known = {field.name for field in fields(Schedule)}
+    for setting in options.settings:
+        knob, _, values = setting.partition("=")
+        if knob not in known:
+            raise SystemExit(f"--set: expected one of {', '.join(sorted(known))}, got {knob!r}")
+        if str(getattr(schedule, knob)) not in values.split(","):
+            return False
+    return True
+
+
+def key_of(label: str, dtype: str, schedule: dict[str, Any]) -> str:
+    return json.dumps([label, dtype, schedule], sort_keys=True)
+
+
+def keys_of(files: list[Path]) -> set[str]:
+    """What earlier runs have tried; a line cut short by a kill is skipped."""
+    found: set[str] = set()
+    lines = [file.read_text().splitlines() for file in files if file.exists()]
+    for line in itertools.chain.from_iterable(lines):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if "schedule" in row:
+            found.add(key_of(row["label"], row["dtype"], row["schedule"]))
+    return found
+
+
+def interleaved(sources: list[Iterator[Trial]], done: set[str]) -> Iterator[Trial]:
+    """One trial of each source in turn, so that a run that is cut short has some of each."""
+    for turn in itertools.zip_longest(*sources):
+        yield from (trial for trial in turn if trial is not None and trial.key not in done)

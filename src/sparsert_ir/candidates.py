@@ -1,0 +1,130 @@
+"""The schedules worth considering for a product: every knob, without what cannot be fast.
+
+No schedule is left out because a model says so; only what leaves a GPU empty, repeats another one
+or is illegal for any matrix.
+"""
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sparsert_ir.schedule import Accumulation, Schedule
+
+_MULTIPROCESSORS = 132
+_WARP = 32
+_FEWEST_WARPS, _MOST_WARPS = 2 * _MULTIPROCESSORS, 512 * _MULTIPROCESSORS
+_HEIGHTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+_PANEL_COUNTS = (11, 22, 33, 44, 66, 132)
+_K_GROUPS = (1, 2, 4, 8, 16)
+_THREADS = (32, 64, 128, 256, 512)
+_COLUMN_TILES = (1, 2, 4, 8, 16)
+_PANELS_PER_BLOCK = (1, 2, 4, 8)
+_BLOCK_LIMIT = 1024
+_PARTIAL_SUMS_LIMIT = 48 * 1024
+_STREAMING_BYTES = 16 * 2**20
+"""x and y together; below it the L2 cache keeps both whatever the stores say."""
+
+
+def gpu_candidates(shape: tuple[int, int], columns: int, dtype: str) -> list[Schedule]:
+    """Candidates for an M x K matrix times K x `columns`, in no order of merit, always the same."""
+    return list(dict.fromkeys(_grid(shape, columns, dtype)))
+
+
+def sampled(candidates: list[Schedule], seed: int) -> list[Schedule]:
+    """The candidates in an order that `seed` decides: any prefix is a fair sample."""
+    return random.Random(seed).sample(candidates, len(candidates))
+
+
+def cpu_candidates(columns: int, dtype: str) -> list[Schedule]:
+    """Candidates for a CPU: the matrix as data, and as code."""
+    accumulation: Accumulation = "f32" if dtype == "f16" else "plain"
+    widths = [width for width in (1, 2, 4, 8, 16, 32, 64, 128) if width <= max(columns, 1)]
+    data = [
+        Schedule(
+            lowering="data",
+            rows_per_panel=rows,
+            threads=1,
+            columns_per_thread=width,
+            accumulation=accumulation,
+        )
+        for rows, width in itertools.product((1, 2, 4, 8), widths)
+        if rows * width <= 256
+    ]
+    code = [replace(one, lowering="code") for one in data if one.rows_per_panel * 4 <= 16]
+    return data + code
+
+
+def _grid(shape: tuple[int, int], columns: int, dtype: str) -> Iterator[Schedule]:
+    for height, groups, threads, width, tiles, side, accumulation in itertools.product(
+        _heights(shape[0]),
+        _K_GROUPS,
+        _THREADS,
+        _widths(columns, dtype),
+        _COLUMN_TILES,
+        _PANELS_PER_BLOCK,
+        _accumulations(dtype),
+    ):
+        base = Schedule(
+            rows_per_panel=height,
+            k_groups=groups,
+            threads=threads,
+            columns_per_thread=width,
+            column_tiles=tiles,
+            panels_per_block=side,
+            accumulation=accumulation,
+        )
+        if not _is_sensible(base, shape, columns, dtype):
+            continue
+        yield base
+        if columns > threads * width * tiles and height * side < shape[0]:
+            yield replace(base, block_order="panels")
+        if _moved_bytes(shape, columns, dtype) >= _STREAMING_BYTES:
+            yield replace(base, stores="streaming")
+
+
+def _heights(rows: int) -> list[int]:
+    """Panel heights: round ones, and those that deal the panels evenly to the multiprocessors."""
+    even = [-(-rows // count) for count in _PANEL_COUNTS if rows >= 2 * count]
+    return sorted({height for height in (*_HEIGHTS, *even) if height <= min(rows, 128)}) or [rows]
+
+
+def _widths(columns: int, dtype: str) -> tuple[int, ...]:
+    """Columns per thread that can be loaded at once, whatever the row; pairs of f16 always can."""
+    if dtype == "f16":
+        return (2, 4) if columns % 4 == 0 else (2,)
+    return tuple(width for width in (1, 2, 4) if columns % width == 0)
+
+
+def _accumulations(dtype: str) -> tuple[Accumulation, ...]:
+    return ("plain", "folded", "f32") if dtype == "f16" else ("plain",)
+
+
+def _moved_bytes(shape: tuple[int, int], columns: int, dtype: str) -> int:
+    return sum(shape) * columns * (2 if dtype == "f16" else 4)
+
+
+def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str) -> bool:
+    panels = -(-shape[0] // one.rows_per_panel)
+    across = one.threads * one.columns_per_thread
+    tiles = -(-columns // across)
+    if one.block_threads > _BLOCK_LIMIT or one.column_tiles > tiles:
+        return False
+    if one.panels_per_block > panels or (one.k_groups > 1 and shape[1] < 4 * one.k_groups):
+        return False
+    if across > columns and one.threads > _WARP and across - columns >= one.columns_per_thread * 32:
+        return False
+    if one.rows_per_panel * one.columns_per_thread > (256 if dtype == "f16" else 128):
+        return False
+    sums = one.block_threads * one.rows_per_panel * one.columns_per_thread
+    wide = 2 if dtype == "f16" and one.accumulation == "plain" else 4
+    if one.k_groups > 1 and sums * wide > _PARTIAL_SUMS_LIMIT:
+        return False
+    blocks = -(-panels // one.panels_per_block) * -(-tiles // one.column_tiles)
+    warps = blocks * one.block_threads // _WARP
+    return _enough(warps, panels * columns) and warps <= _MOST_WARPS
+
+
+def _enough(warps: int, work: int) -> bool:
+    """Whether a GPU is filled, or as full as a product this small can make it."""
+    return warps >= min(_FEWEST_WARPS, max(1, work // _WARP // 4))
