@@ -94,9 +94,7 @@ def _dlmc(path: Path) -> Iterator[Case]:
 
 def _pattern_case(suite: str, file: Path, n: int) -> Case:
     # The files hold no values.
-    return Case(
-        suite, file.stem, n, float(file.parent.name), lambda: load_matrix(file, seed=_SEED)
-    )
+    return Case(suite, file.stem, n, float(file.parent.name), lambda: load_matrix(file, seed=_SEED))
 
 
 def _shapes() -> Iterator[Case]:

@@ -52,6 +52,13 @@ def test_a_process_that_dies_is_replaced() -> None:
     assert second.value == 16
 
 
+def test_a_task_that_cannot_be_sent_fails_alone() -> None:
+    with WorkerPool(do_anything, 1, 30) as pool:
+        bad, good = pool.run([(square, lambda: 1), (square, 3)])
+    assert "pickled" in bad.failure
+    assert good.value == 9
+
+
 def test_a_killed_process_is_replaced() -> None:
     with WorkerPool(square, 1, 30) as pool:
         assert next(pool.run([2])).value == 4

@@ -121,22 +121,27 @@ class _Worker:
     def apply(self, task: object, seconds: float) -> tuple[Any, str, str]:
         """The value, the failure and its kind."""
         try:
-            process = self._running()
-            timer = threading.Timer(seconds, process.kill)
-            timer.daemon = True
-            timer.start()
-            try:
-                return self._exchange(process, task)
-            finally:
-                timer.cancel()
-        except (OSError, EOFError, pickle.PickleError, AttributeError, TypeError) as error:
+            content = pickle.dumps(task)
+        except Exception as error:
+            return None, f"expected a task that can be pickled: {error}", type(error).__name__
+        try:
+            return self._exchange(content, seconds)
+        except Exception as error:
+            # Besides a dead process: `close`, which takes the pipes away from a task under way.
             return None, self._explain(error, seconds), "WorkerDied"
 
-    def _exchange(self, process: "subprocess.Popen[bytes]", task: object) -> tuple[Any, str, str]:
+    def _exchange(self, content: bytes, seconds: float) -> tuple[Any, str, str]:
+        process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
-        write_message(process.stdin, task)
-        return cast(tuple[Any, str, str], read_message(process.stdout))
+        timer = threading.Timer(seconds, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            write_content(process.stdin, content)
+            return cast(tuple[Any, str, str], read_message(process.stdout))
+        finally:
+            timer.cancel()
 
     def _running(self) -> "subprocess.Popen[bytes]":
         with self._lock:
@@ -147,7 +152,7 @@ class _Worker:
                 self._errors = tempfile.TemporaryFile()  # noqa: SIM115
                 self._process = _start(self._errors)
                 assert self._process.stdin is not None
-                write_message(self._process.stdin, (sys.path, *self._call))
+                write_content(self._process.stdin, pickle.dumps((sys.path, *self._call)))
             return self._process
 
     def _end(self) -> None:
@@ -168,6 +173,7 @@ class _Worker:
         process = self._process
         if self._closed or process is None:
             return f"interrupted ({error})"
+        process.kill()
         status = process.wait()
         said = self._last_words()
         return f"the process ended with status {status} (limit {seconds:g} s){said}"
@@ -194,7 +200,11 @@ def _start(errors: IO[bytes]) -> "subprocess.Popen[bytes]":
 
 def write_message(stream: IO[bytes], message: object) -> None:
     """One object down a pipe between processes of one program."""
-    content = pickle.dumps(message)
+    write_content(stream, pickle.dumps(message))
+
+
+def write_content(stream: IO[bytes], content: bytes) -> None:
+    """An object that is already pickled."""
     stream.write(len(content).to_bytes(_LENGTH_BYTES, "little"))
     stream.write(content)
     stream.flush()
