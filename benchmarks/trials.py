@@ -5,14 +5,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cases import Case
 from sparsert_ir import Schedule
 from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.candidates import gpu_candidates, sampled
-from sparsert_ir.compiler import make_layer
 from sparsert_ir.cost_model import default_gpu_schedule
+from sparsert_ir.frontend import Layer
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class TrialOptions:
     ordinal: the GPU that workers assemble for, None if they do not."""
 
     target: str
-    dtypes: tuple[str, ...]
+    dtypes: tuple[Literal["f32", "f16"], ...]
     per_case: int
     seed: int
     settings: tuple[str, ...]
@@ -52,14 +52,12 @@ def trials_of(case: Case, options: TrialOptions) -> Iterator[Trial]:
         yield from (trial for trial in turn if trial is not None)
 
 
-def _trials(case: Case, dtype: str, options: TrialOptions) -> Iterator[Trial]:
+def _trials(case: Case, dtype: Literal["f32", "f16"], options: TrialOptions) -> Iterator[Trial]:
     matrix = case.matrix(dtype)
     default = default_gpu_schedule(matrix.shape, case.n, dtype)
     candidates = gpu_candidates(matrix.shape, case.n, dtype)
     wanted = [one for one in [default, *sampled(candidates, options.seed)] if _fits(one, options)]
-    layer = make_layer(
-        matrix, case.n, bias=None, activation=None, residual=False, dtype=dtype, name="spmm"
-    )
+    layer = Layer(matrix=matrix, columns=case.n, dtype=dtype)
     for schedule in list(dict.fromkeys(wanted))[: options.per_case]:
         yield Trial(
             layer=replace(layer, schedule=schedule),

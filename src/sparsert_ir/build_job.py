@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.kernel_binary import KernelBinary
+from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 
 if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer
+    from sparsert_ir.kernel import Kernel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,8 +45,30 @@ def build(job: BuildJob) -> Build:
     begin = time.perf_counter()
     kernel = Kernel(Compilation(job.layer, job.target, job.code_budget))
     compiled = time.perf_counter()
-    binary = kernel.binary
+    binary = binary_of(kernel)
     if job.ordinal is not None:
         binary = binary.assembled(job.ordinal)
     end = time.perf_counter()
     return Build(binary, compiled - begin, end - compiled, kernel.stats.loads)
+
+
+def binary_of(kernel: "Kernel") -> KernelBinary:
+    """The kernel without its compilation: small, and another process can load it."""
+    layer = kernel.compilation.layer
+    rows, depth = layer.matrix.shape
+    signature = KernelSignature(
+        x_shape=(depth, kernel.n),
+        y_shape=(rows, kernel.n),
+        dtype=layer.dtype,
+        has_residual=layer.residual != "none",
+    )
+    on_gpu = kernel.compilation.is_gpu
+    return KernelBinary(
+        name=kernel.name,
+        target=kernel.target,
+        signature=signature,
+        launch=LaunchShape(grid=kernel.grid, block=kernel.block),
+        ptx=kernel.ptx if on_gpu else "",
+        llvm_ir="" if on_gpu else kernel.llvm_ir,
+        has_loops=kernel.schedule.lowering == "data",
+    )

@@ -67,7 +67,7 @@ def compile_spmm(
     Raises MatrixError, ArgumentError, ScheduleError or BudgetError before any code is made.
     """
     kind = _target(target)
-    layer = make_layer(
+    layer = _layer(
         weight, n, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
     chosen = _schedule(layer, kind, schedule)
@@ -147,7 +147,7 @@ def nearest_architecture(architecture: str) -> str:
     return older[-1]
 
 
-def make_layer(
+def _layer(
     weight: MatrixLike,
     n: Any,
     *,
@@ -157,7 +157,6 @@ def make_layer(
     dtype: Any,
     name: Any,
 ) -> Layer:
-    """The layer that the arguments of `compile_spmm` describe, without a schedule; its errors."""
     if dtype not in NUMPY_TYPES:
         raise ArgumentError(f"dtype: expected one of {', '.join(NUMPY_TYPES)}, got {dtype!r}")
     if activation not in (None, "relu"):

@@ -18,14 +18,13 @@ from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import NUMPY_TYPES
 from sparsert_ir.host_kernel import HostKernel
-from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.launch_plan import LaunchPlan, launch_plan
 from sparsert_ir.pipeline import StageRecord, count_ops
-from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
 
 if TYPE_CHECKING:
     from sparsert_ir.compiler import Compilation
+    from sparsert_ir.runtime.launch import GpuKernel
 
 INPUT_STAGE = "input"
 _ALIGNMENT = 16
@@ -219,9 +218,11 @@ class Kernel:
         dtype = NUMPY_TYPES[layer.dtype]
         return HostKernel(self.name, x_shape, y_shape, dtype, has_residual, run)
 
-    @property
-    def binary(self) -> KernelBinary:
-        """The kernel without its compilation: small, and another process can load it."""
+    @cached_property
+    def _gpu_kernel(self) -> "GpuKernel":
+        from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
+        from sparsert_ir.runtime.program import load_kernel
+
         layer = self.compilation.layer
         x_shape, y_shape = self._shapes
         signature = KernelSignature(
@@ -231,20 +232,8 @@ class Kernel:
             has_residual=layer.residual != "none",
             alignment=_ALIGNMENT,
         )
-        on_gpu = self._plan is not None
-        return KernelBinary(
-            name=self.name,
-            target=self.target,
-            signature=signature,
-            launch=LaunchShape(grid=self.grid, block=self.block),
-            ptx=self._ptx,
-            llvm_ir="" if on_gpu else self._llvm,
-            has_loops=self._has_loops,
-        )
-
-    @cached_property
-    def _gpu_kernel(self) -> GpuKernel:
-        return self.binary.load_on_gpu()
+        loaded = load_kernel(self._ptx, self.name, self.target)
+        return GpuKernel(loaded, signature, LaunchShape(grid=self.grid, block=self.block))
 
 
 def _record(name: str, begin: float, ops: int) -> StageRecord:
