@@ -194,6 +194,17 @@ HOSTILE_NPZ = {
     "sparse, negative column": (sparse_npz(indices=[0, -1]), "numbers from 0 to"),
     "sparse, unsigned overflow": (sparse_npz(indices=np.array([0, 2**63], "u8")), "from 0 to"),
     "sparse, falling offsets": (sparse_npz(indptr=[0, 2, 1]), "expected"),
+    **{
+        f"{kind}, offsets fall to 0": (
+            sparse_npz(format=kind, data=data, indptr=[0, 2, 0, 0][: 4 if kind == b"csc" else 3]),
+            "offsets that do not fall",
+        )
+        for kind, data in [
+            (b"csr", [1.0, 2.0]),
+            (b"csc", [1.0, 2.0]),
+            (b"bsr", np.ones((2, 1, 1))),
+        ]
+    },
     "sparse, offsets beyond": (sparse_npz(indptr=[0, 1, 9]), "numbers from 0 to 2"),
     "sparse, too few offsets": (sparse_npz(indptr=[0, 2]), "expected"),
     "sparse, fractional index": (sparse_npz(indices=[0.0, 2.0]), "expected whole numbers"),

@@ -116,6 +116,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: torch.sparse_coo_tensor([[7], [0]], [1.0], (2, 2), check_invariants=False),
         "well-formed|host can read",
     ),
+    "offsets that fall to 0": (
+        lambda: torch.sparse_csr_tensor([0, 1, 0], [0], [1.0], (2, 2), check_invariants=False),
+        "offsets that do not fall|host can read",
+    ),
     "falling offsets": (
         lambda: torch.sparse_csr_tensor([0, 2, 1], [0], [1.0], (2, 2), check_invariants=False),
         "well-formed|host can read",

@@ -119,14 +119,28 @@ def _of_scipy(matrix: Any, dtype: np.dtype[Any]) -> SparseMatrix:
     try:
         if matrix.format in ("csr", "csc", "bsr"):
             matrix.check_format(full_check=True)
+            _check_offsets(matrix.indptr)
         csr = cast(Any, sparse.csr_array(matrix, copy=True))
         csr.check_format(full_check=True)
+    except MatrixError:
+        raise
     except (ValueError, IndexError, TypeError) as error:
         raise MatrixError(f"weight: expected a well-formed sparse matrix: {error}") from error
     csr.sum_duplicates()
     csr.sort_indices()
     rows, columns = csr.shape
     return _checked(csr.indptr, csr.indices, csr.data, (int(rows), int(columns)), dtype)
+
+
+def _check_offsets(offsets: Array) -> None:
+    """scipy's check believes the last offset, and looks no further where that is 0."""
+    falls = np.flatnonzero(offsets[1:] < offsets[:-1])
+    if falls.size:
+        first = int(falls[0])
+        raise MatrixError(
+            "weight: expected offsets that do not fall,"
+            f" got {offsets[first]}, then {offsets[first + 1]} at {first + 1}"
+        )
 
 
 def _check_kind(dtype: np.dtype[Any]) -> None:
