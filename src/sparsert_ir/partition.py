@@ -43,14 +43,16 @@ def balanced_splits(
 
     Returns P x (groups + 1) column numbers; a group is empty where one column holds too much.
     """
-    splits = np.empty((panels.shape[0], groups + 1), np.int32)
+    splits = np.ones((panels.shape[0], groups + 1), np.int32)
     for panel, rows in enumerate(panels):
-        columns = np.concatenate(
-            [column_indices[row_offsets[r] : row_offsets[r + 1]] for r in rows if r >= 0]
+        columns = np.sort(
+            np.concatenate(
+                [column_indices[row_offsets[r] : row_offsets[r + 1]] for r in rows if r >= 0]
+            )
         )
-        counts = np.bincount(columns, minlength=column_count).cumsum()
-        goals = counts[-1] * np.arange(1, groups) / groups
-        splits[panel, 1:-1] = np.searchsorted(counts, goals, side="left") + 1
+        if columns.size:
+            goals = np.ceil(columns.size * np.arange(1, groups) / groups)
+            splits[panel, 1:-1] = columns[goals.astype(np.int64) - 1] + 1
     splits[:, 0], splits[:, -1] = 0, column_count
     return np.minimum(splits, column_count)
 

@@ -4,6 +4,7 @@ xDSL's `gpu` dialect has the same operations but prints them only in generic for
 Reference: https://mlir.llvm.org/docs/Dialects/GPU/
 """
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -48,6 +49,9 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
+
+_BLOCK_THREADS = 1024
+"""Threads that a block can have: CUDA C++ Programming Guide, "Compute Capabilities"."""
 
 
 class _IndexOfDimension(IRDLOperation):
@@ -148,6 +152,14 @@ class ModuleOp(IRDLOperation):
         super().__init__(properties={"sym_name": StringAttr(name)}, regions=[body])
 
 
+def _check_block_size(sizes: list[int]) -> None:
+    if len(sizes) != 3 or min(sizes) < 1 or math.prod(sizes) > _BLOCK_THREADS:
+        raise VerifyException(
+            "expected three block sizes of 1 or more, of at most"
+            f" {_BLOCK_THREADS} threads together, got {sizes}"
+        )
+
+
 @irdl_op_definition
 class FuncOp(IRDLOperation):
     """A kernel: every thread of a launch runs it. `known_block_size` is the size that it needs."""
@@ -189,6 +201,8 @@ class FuncOp(IRDLOperation):
             raise VerifyException(f"expected block arguments of types {inputs}, got {arguments}")
         if self.function_type.outputs.data:
             raise VerifyException("expected a kernel without results")
+        if self.known_block_size is not None:
+            _check_block_size([int(size) for size in self.known_block_size.get_values()])
 
     @classmethod
     def parse(cls, parser: Parser) -> "FuncOp":

@@ -42,6 +42,47 @@ def check_element_type(dense: Dense, what: str, bits: int = 32) -> None:
     expect(str(element_type) == f"i{bits}", f"{what} of element type", f"i{bits}", element_type)
 
 
+def check_float(element_type: Attribute, what: str) -> None:
+    """The element types that the interpreter and the lowering know."""
+    known = isinstance(element_type, Float16Type | Float32Type | Float64Type)
+    expect(known, f"{what} of element type", "f16, f32 or f64", element_type)
+
+
+def check_float_elements(dense: Dense | None, what: str) -> None:
+    """As `check_float`, where the attribute is given."""
+    if dense is not None:
+        check_float(cast(Attribute, dense.get_element_type()), what)
+
+
+def check_memory(buffer: SSAValue, what: str, rank: int = 1) -> None:
+    """A memref of numbers and of known size, with at least `rank` dimensions."""
+    kind = cast(MemRefType[Attribute], buffer.type)
+    check_float(kind.element_type, what)
+    shape = kind.get_shape()
+    expect(len(shape) >= rank, f"{what} of rank", f"{rank} or more", len(shape))
+    expect(min(shape) >= 0, f"{what} of", "known size", kind)
+
+
+def check_lane(lane: Attribute) -> None:
+    """A number, or a vector of one dimension that is not scalable."""
+    check_float(lane_element(lane), "a lane")
+    if isinstance(lane, VectorType):
+        kind = cast(VectorType[Attribute], lane)
+        plain = kind.get_num_dims() == 1 and kind.get_num_scalable_dims() == 0
+        expect(plain and kind.get_shape()[0] >= 1, "a lane such as", "vector<4xf32>", kind)
+
+
+def check_sizes(sizes: Sequence[int], what: str) -> None:
+    """Sizes of a product: known, not 0, and within the offsets' 32 bits."""
+    known = all(1 <= size < 2**31 for size in sizes)
+    expect(
+        known,
+        f"{what} of",
+        "1 to 2147483647 rows and columns",
+        "x".join("?" if size < 0 else str(size) for size in sizes),
+    )
+
+
 def check_positive(number: IntegerAttr | None, what: str) -> None:
     """Where the number is given, it must be 1 or more."""
     if number is not None:
@@ -77,6 +118,9 @@ def lane_element(lane: Attribute) -> AnyFloat:
 
 
 def check_lanes(lanes: Sequence[SSAValue]) -> None:
+    """At least one lane, all of the same type."""
+    expect(bool(lanes), "lanes, in number,", "1 or more", 0)
+    check_lane(lanes[0].type)
     for lane in lanes:
         expect(lane.type == lanes[0].type, "lanes all of type", lanes[0].type, lane.type)
 

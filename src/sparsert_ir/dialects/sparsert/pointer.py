@@ -28,6 +28,8 @@ from sparsert_ir.dialects.sparsert.checks import (
     DENSE,
     LANE,
     POINTER,
+    check_element_type,
+    check_float_elements,
     check_lanes,
     check_positive,
     expect,
@@ -122,6 +124,8 @@ class PtrWriteRowsOp(IRDLOperation):
 
     def verify_(self) -> None:
         count = (len(self.sums),)
+        check_element_type(self.offsets, "offsets")
+        check_float_elements(self.bias, "bias")
         expect(
             self.offsets.get_shape() == count, "offsets of shape", count, self.offsets.get_shape()
         )

@@ -24,6 +24,9 @@ from sparsert_ir.dialects.sparsert.checks import (
     DENSE,
     TENSOR,
     check_element_type,
+    check_float,
+    check_float_elements,
+    check_sizes,
     check_tiling,
     expect,
 )
@@ -71,7 +74,9 @@ class ConstantOp(IRDLOperation):
         check_element_type(self.column_indices, "column_indices")
         got = cast(Attribute, self.values.get_element_type())
         expect(got == kind.element_type, "values of element type", kind.element_type, got)
+        check_float(got, "values")
         offsets, indices, values = self.arrays()
+        check_sizes(self.shape, "a matrix")
         rows, columns = self.shape
         expect(offsets.shape == (rows + 1,), "row offsets, in number,", rows + 1, offsets.size)
         expect(
@@ -99,7 +104,10 @@ class ConstantOp(IRDLOperation):
 def check_product(weight: TensorType[Attribute], x: TensorType[Attribute], y: Attribute) -> None:
     expect(weight.encoding == CSRAttr(), "a weight encoded as", "#sparsert.csr", weight)
     expect(weight.get_num_dims() == 2, "a weight of rank", 2, weight.get_num_dims())
+    check_float(weight.element_type, "a weight")
     expect(x.get_num_dims() == 2, "x of rank", 2, x.get_num_dims())
+    check_sizes(weight.get_shape(), "a weight")
+    check_sizes(x.get_shape(), "x")
     (m, k), (k_of_x, n) = weight.get_shape(), x.get_shape()
     expect(k == k_of_x, f"x with {k} rows, the weight's columns, not", k, k_of_x)
     expect(weight.element_type == x.element_type, "x of element type", weight.element_type, x)
@@ -111,6 +119,7 @@ def check_epilogue(
     bias: Dense | None, residual: SSAValue | None, row_count: int, y: Attribute
 ) -> None:
     if bias is not None:
+        check_float_elements(bias, "bias")
         expect(bias.get_shape() == (row_count,), "bias of shape", (row_count,), bias.get_shape())
     if residual is not None:
         expect(residual.type == y, "a residual of type", y, residual.type)

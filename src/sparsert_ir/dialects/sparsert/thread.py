@@ -34,7 +34,10 @@ from sparsert_ir.dialects.sparsert.checks import (
     MEMREF,
     TENSOR,
     check_element_type,
+    check_float_elements,
+    check_lane,
     check_lanes,
+    check_memory,
     check_positive,
     check_tiling,
     expect,
@@ -134,6 +137,8 @@ class LoadColumnsOp(IRDLOperation):
         super().__init__(operands=[memref, indices], result_types=[lane])
 
     def verify_(self) -> None:
+        check_memory(self.memref, "a memref")
+        check_lane(self.result.type)
         rank = cast(MemRefType[Attribute], self.memref.type).get_num_dims()
         expect(len(self.indices) == rank, "indices, in number,", rank, len(self.indices))
 
@@ -169,6 +174,8 @@ class StoreColumnsOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
+        check_memory(self.memref, "a memref")
+        check_lane(self.value.type)
         rank = cast(MemRefType[Attribute], self.memref.type).get_num_dims()
         expect(len(self.indices) == rank, "indices, in number,", rank, len(self.indices))
 
@@ -226,7 +233,10 @@ class PanelProductOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
-        rows, columns = cast(TensorType[Attribute], self.weight.type).get_shape()
+        check_memory(self.x, "x", rank=2)
+        weight = cast(TensorType[Attribute], self.weight.type)
+        expect(weight.get_num_dims() == 2, "a weight of rank", 2, weight.get_num_dims())
+        rows, columns = weight.get_shape()
         check_positive(self.fold, "fold")
         check_tiling(self.panels, self.splits, rows, columns)
         height = self.panels.get_shape()[1]
@@ -276,6 +286,7 @@ class AccumulateOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
+        check_memory(self.x, "x", rank=2)
         check_positive(self.fold, "fold")
         check_run(self.columns, self.rows, self.values, len(self.sums))
         check_lanes(self.sums)
@@ -290,6 +301,7 @@ def check_run(positions: Dense, rows: Dense, values: Dense, sum_count: int) -> N
     check_element_type(rows, "rows")
     shape = values.get_shape()
     expect(len(shape) == 1, "values of rank", 1, len(shape))
+    check_float_elements(values, "values")
     expect(
         positions.get_shape() == shape, "as many positions as values:", shape, positions.get_shape()
     )
@@ -364,6 +376,10 @@ class WritePanelOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
+        check_memory(self.y, "y", rank=2)
+        check_float_elements(self.bias, "bias")
+        check_element_type(self.panels, "panels")
+        expect(len(self.panels.get_shape()) == 2, "panels of rank", 2, len(self.panels.get_shape()))
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
         check_lanes(self.sums)
@@ -415,6 +431,8 @@ class WriteRowsOp(IRDLOperation):
         super().__init__(operands=[y, column, residual, sums], properties=properties)
 
     def verify_(self) -> None:
+        check_memory(self.y, "y", rank=2)
+        check_float_elements(self.bias, "bias")
         check_element_type(self.rows, "rows")
         expect(
             self.rows.get_shape() == (len(self.sums),),

@@ -37,3 +37,30 @@ gpu.module @kernels {
   // expected-error@+1 {{'gpu.func': expected a body}}
   "gpu.func"() <{sym_name = "kernel", function_type = () -> ()}> ({}) : () -> ()
 }
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected three block sizes of 1 or more, of at most 1024 threads together, got [-1, 1, 1]}}
+  gpu.func @kernel() kernel threads(-1, 1, 1) {
+    gpu.return
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected three block sizes of 1 or more, of at most 1024 threads together, got [32, 2]}}
+  gpu.func @kernel() kernel threads(32, 2) {
+    gpu.return
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected three block sizes of 1 or more, of at most 1024 threads together, got [32, 32, 2]}}
+  gpu.func @kernel() kernel threads(32, 32, 2) {
+    gpu.return
+  }
+}

@@ -109,3 +109,19 @@ func.func @f() {
   %w = sparsert.constant row_offsets dense<[0, 1, 3]> : tensor<3xi32> column_indices dense<[2, 1, 1]> : tensor<3xi32> values dense<[1.0, 2.0, 3.0]> : tensor<3xf32> : tensor<2x3xf32, #sparsert.csr>
   func.return
 }
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{'sparsert.constant': expected values of element type f16, f32 or f64, got i32}}
+  %w = sparsert.constant row_offsets dense<[0, 1]> : tensor<2xi32> column_indices dense<0> : tensor<1xi32> values dense<1> : tensor<1xi32> : tensor<1x4xi32, #sparsert.csr>
+  func.return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{'sparsert.constant': expected a matrix of 1 to 2147483647 rows and columns, got 1x2147483648}}
+  %w = sparsert.constant row_offsets dense<[0, 1]> : tensor<2xi32> column_indices dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : tensor<1x2147483648xf32, #sparsert.csr>
+  func.return
+}

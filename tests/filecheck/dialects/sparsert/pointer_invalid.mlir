@@ -53,3 +53,19 @@ func.func @f(%x: !llvm.ptr<1>) {
   %a = sparsert.ptr_accumulate %x fold 0 f16 offsets dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf16> : !llvm.ptr<1> -> f32
   func.return
 }
+
+// -----
+
+func.func @f(%y: !llvm.ptr<1>, %s: f32) {
+  // expected-error@+1 {{'sparsert.ptr_write_rows': expected offsets of element type i32, got i64}}
+  sparsert.ptr_write_rows %s to %y f32 offsets dense<0> : tensor<1xi64> : f32 -> !llvm.ptr<1>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: !llvm.ptr<1>, %s: f32) {
+  // expected-error@+1 {{'sparsert.ptr_write_rows': expected bias of element type f16, f32 or f64, got bf16}}
+  sparsert.ptr_write_rows %s to %y f32 offsets dense<0> : tensor<1xi32> bias dense<1.0> : tensor<1xbf16> : f32 -> !llvm.ptr<1>
+  func.return
+}

@@ -61,3 +61,27 @@ func.func @f(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x4xf32>) {
   %y = sparsert.spmm %w, %x residual %x : tensor<3x4xf32> : tensor<2x3xf32, #sparsert.csr>, tensor<3x4xf32> -> tensor<2x4xf32>
   func.return
 }
+
+// -----
+
+func.func @f(%w: tensor<2x3xbf16, #sparsert.csr>, %x: tensor<3x8xbf16>) {
+  // expected-error@+1 {{'sparsert.spmm': expected a weight of element type f16, f32 or f64, got bf16}}
+  %0 = sparsert.spmm %w, %x : tensor<2x3xbf16, #sparsert.csr>, tensor<3x8xbf16> -> tensor<2x8xbf16>
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<0x3xf32, #sparsert.csr>, %x: tensor<3x8xf32>) {
+  // expected-error@+1 {{'sparsert.spmm': expected a weight of 1 to 2147483647 rows and columns, got 0x3}}
+  %0 = sparsert.spmm %w, %x : tensor<0x3xf32, #sparsert.csr>, tensor<3x8xf32> -> tensor<0x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x?xf32>) {
+  // expected-error@+1 {{'sparsert.spmm': expected x of 1 to 2147483647 rows and columns, got 3x?}}
+  %0 = sparsert.spmm %w, %x : tensor<2x3xf32, #sparsert.csr>, tensor<3x?xf32> -> tensor<2x?xf32>
+  func.return
+}

@@ -245,3 +245,99 @@ func.func @f(%w: tensor<1x4xf16, #sparsert.csr>, %x: memref<4x8xf16>, %i: index)
   %s = sparsert.panel_product %w, %x[%i] panel %i group %i fold -1 panels dense<0> : tensor<1x1xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<1x4xf16, #sparsert.csr>, memref<4x8xf16> -> f32
   func.return
 }
+
+// -----
+
+func.func @f(%m: memref<4x8xi32>, %i: index) {
+  // expected-error@+1 {{'sparsert.load_columns': expected a memref of element type f16, f32 or f64, got i32}}
+  %0 = sparsert.load_columns %m[%i, %i] : memref<4x8xi32>, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<f32>) {
+  // expected-error@+1 {{'sparsert.load_columns': expected a memref of rank 1 or more, got 0}}
+  %0 = sparsert.load_columns %m[] : memref<f32>, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<?x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.load_columns': expected a memref of known size, got memref<?x8xf32>}}
+  %0 = sparsert.load_columns %m[%i, %i] : memref<?x8xf32>, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index, %v: vector<2x2xf32>) {
+  // expected-error@+1 {{'sparsert.store_columns': expected a lane such as vector<4xf32>, got vector<2x2xf32>}}
+  sparsert.store_columns %v, %m[%i, %i] : memref<4x8xf32>, vector<2x2xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.load_columns': expected a lane such as vector<4xf32>, got vector<[4]xf32>}}
+  %0 = sparsert.load_columns %m[%i, %i] : memref<4x8xf32>, vector<[4]xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.load_columns': expected a lane of element type f16, f32 or f64, got i32}}
+  %0 = sparsert.load_columns %m[%i, %i] : memref<4x8xf32>, vector<4xi32>
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected x of rank 2 or more, got 1}}
+  %s = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : memref<4xf32> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected values of element type f16, f32 or f64, got bf16}}
+  %s = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xbf16> : memref<4x8xf32> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<4xf32, #sparsert.csr>, %x: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected a weight of rank 2, got 1}}
+  %s = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<4xf32, #sparsert.csr>, memref<4x8xf32> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
+  // expected-error@+1 {{'sparsert.write_panel': expected panels of rank 2, got 1}}
+  sparsert.write_panel %s to %y[%i] panel %i panels dense<0> : tensor<1xi32> : f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
+  // expected-error@+1 {{'sparsert.write_rows': expected bias of element type f16, f32 or f64, got i32}}
+  sparsert.write_rows %s to %y[%i] rows dense<0> : tensor<1xi32> bias dense<1> : tensor<1xi32> : f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.write_rows': expected lanes, in number, 1 or more, got 0}}
+  "sparsert.write_rows"(%y, %i) <{rows = dense<> : tensor<0xi32>, operandSegmentSizes = array<i32: 1, 1, 0, 0>}> : (memref<3x8xf32>, index) -> ()
+  func.return
+}
