@@ -65,8 +65,10 @@ def print_ir(module: ModuleOp, generic: bool) -> str:
 
 
 def _llvm_text(part: Operation) -> str:
+    from sparsert_ir.emit.checks import check_module
     from sparsert_ir.emit.llvm_text import emit_llvm
 
+    check_module(part)
     return emit_llvm(part)
 
 

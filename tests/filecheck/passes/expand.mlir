@@ -72,16 +72,18 @@ func.func @vectors(%x: memref<4x8xf16>, %y: memref<3x8xf16>, %column: index) {
 // CHECK: %[[P2:.*]] = math.fma %{{.*}}, %{{.*}}, %[[NARROW]] : f16
 // CHECK: %[[REST:.*]] = arith.extf %[[P2]] : f16 to f32
 // CHECK: %[[TOTAL:.*]] = arith.addf %[[SUM]], %[[REST]] : f32
-// CHECK: func.return %[[TOTAL]] : f32
-func.func @folded(%x: memref<4x8xf16>, %column: index) -> f32 {
+// CHECK: memref.store %[[TOTAL]]
+func.func @folded(%x: memref<4x8xf16>, %y: memref<8xf32>, %column: index) {
   %s = sparsert.accumulate %x[%column] fold 2 columns dense<[0, 1, 2]> : tensor<3xi32> rows dense<0> : tensor<3xi32> values dense<[1.0, 2.0, 3.0]> : tensor<3xf16> : memref<4x8xf16> -> f32
-  func.return %s : f32
+  memref.store %s, %y[%column] : memref<8xf32>
+  func.return
 }
 
 // CHECK-LABEL: func.func @no_nonzeros
 // CHECK-NEXT: %[[ZERO:.*]] = arith.constant 0.000000e+00 : f32
-// CHECK-NEXT: func.return %[[ZERO]] : f32
-func.func @no_nonzeros(%x: memref<4x8xf32>, %column: index) -> f32 {
+// CHECK-NEXT: memref.store %[[ZERO]]
+func.func @no_nonzeros(%x: memref<4x8xf32>, %y: memref<8xf32>, %column: index) {
   %s = sparsert.accumulate %x[%column] columns dense<> : tensor<0xi32> rows dense<> : tensor<0xi32> values dense<> : tensor<0xf32> : memref<4x8xf32> -> f32
-  func.return %s : f32
+  memref.store %s, %y[%column] : memref<8xf32>
+  func.return
 }

@@ -1,0 +1,55 @@
+// RUN: sparsert-opt %s -t llvm --split-input-file --verify-diagnostics
+
+// expected-error@unknown {{LLVM IR text: expected a name of letters, digits and _, got 'a() { ret void } define void @b'}}
+llvm.func @"a() { ret void } define void @b"() {
+  llvm.return
+}
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected a name of letters, digits and _, got 'a b'}}
+llvm.mlir.global internal constant @"a b"(dense<1> : tensor<1xi32>) : !llvm.array<1 x i32>
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected a global of an array type, got i32}}
+llvm.mlir.global internal constant @a(1 : i32) : i32
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected the name of an intrinsic, got 'llvm.x() @y'}}
+llvm.func @f(%x: i32) {
+  %0 = llvm.call_intrinsic "llvm.x() @y"(%x, %x) : (i32, i32) -> i32
+  llvm.return
+}
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected a name of letters, digits and _, got 'g@'}}
+llvm.func @f() {
+  %0 = llvm.mlir.addressof @"g@" : !llvm.ptr
+  llvm.return
+}
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected one of llvm.noalias, llvm.readonly, got llvm.byval}}
+llvm.func @f(%x: !llvm.ptr {llvm.byval}) {
+  llvm.return
+}
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected a function without results, got}}
+llvm.func @f(%x: i32) -> i32 {
+  llvm.return %x : i32
+}
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected three sizes of a block of at most 1024 threads, got [-1, 1, 1]}}
+gpu.module @m {
+  llvm.func @f() attributes {nvvm.kernel, nvvm.maxntid = array<i32: -1, 1, 1>} {
+    llvm.return
+  }
+}
