@@ -33,6 +33,13 @@ test: $(READY) ## run all tests: FileCheck tests of dialects, passes and driver,
 	$(BIN)/lit -s --order=lexical tests/filecheck
 	$(BIN)/python -m pytest -q
 
+MINUTES ?= 10
+SEED ?= 0
+
+.PHONY: fuzz
+fuzz: $(READY) ## feed sparsert-opt made and mutated texts: make fuzz MINUTES=10 SEED=0
+	$(BIN)/python tests/fuzz_driver.py --minutes $(MINUTES) --seed $(SEED)
+
 .PHONY: lint
 lint: $(READY) ## check style, formatting and types
 	$(BIN)/ruff check .
