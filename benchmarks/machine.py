@@ -2,11 +2,13 @@
 
 import contextlib
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from sparsert_ir.compiler import nearest_architecture
+from sparsert_ir.limits import GpuLimits, limits_of
 from sparsert_ir.runtime.device import probe_gpus, require_gpu
 from sparsert_ir.runtime.driver import check, load_driver
 
@@ -25,6 +27,18 @@ class Machine:
     driver: int
     python: str
     versions: dict[str, str]
+
+    def limits(self, bytes_per_second: float | None) -> GpuLimits:
+        """What this GPU can do at most, with its own clock and measured memory."""
+        known = limits_of(nearest_architecture(self.arch))
+        return replace(
+            known,
+            name=self.gpu,
+            multiprocessors=self.multiprocessors,
+            clock_ghz=self.clock_ghz,
+            l2_bytes=self.l2_bytes,
+            bytes_per_second=bytes_per_second or known.bytes_per_second,
+        )
 
     def record(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any
 
 from sparsert_ir import SparseMatrix
-from sparsert_ir.errors import DeviceError
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.runtime.timing import time_launches
 from verify import Problem
@@ -20,7 +19,8 @@ _GUESSED_CLOCK_MHZ = 1700 * 132 * 128
 
 @dataclass(frozen=True, eq=False)
 class MeasureJob:
-    """label: of the case; jobs with the same label and dtype share x and the true product."""
+    """label: of the case; jobs with the same label and dtype share x and the true product.
+    bias: M numbers where the kernel adds them and applies ReLU."""
 
     label: str
     matrix: SparseMatrix
@@ -29,6 +29,7 @@ class MeasureJob:
     arithmetic: str
     binary: KernelBinary
     replays: int = 20
+    bias: Any = None
 
 
 @dataclass(frozen=True)
@@ -47,31 +48,25 @@ class Measurement:
     from_cache: bool
 
 
-class _Problems:
-    """The latest problems, so that the candidates of a case share one."""
-
-    @functools.lru_cache(maxsize=_PROBLEMS_KEPT)  # noqa: B019
-    def get(self, label: str, dtype: str) -> list[Problem]:
-        return []
-
-    def of(self, job: MeasureJob) -> Problem:
-        place = self.get(job.label, job.dtype)
-        if not place:
-            place.append(Problem.of(job.matrix, job.n, job.dtype))
-        return place[0]
+@functools.lru_cache(maxsize=_PROBLEMS_KEPT)
+def _place_of_problem(label: str, dtype: str) -> list[Problem]:
+    return []
 
 
-@functools.cache
-def _problems() -> _Problems:
-    return _Problems()
+def problem_of(label: str, matrix: SparseMatrix, n: int, dtype: str) -> Problem:
+    """The problem of a case, kept while other jobs on the same case are likely."""
+    place = _place_of_problem(label, dtype)
+    if not place:
+        place.append(Problem.of(matrix, n, dtype))
+    return place[0]
 
 
 def measure(job: MeasureJob) -> Measurement:
     """Check against float64 with a poisoned y, then time; ends the process if the GPU is lost."""
     try:
         return _measure(job)
-    except DeviceError as error:
-        _end_if_lost(error)
+    except Exception as error:
+        end_if_lost(error)
         raise
 
 
@@ -82,12 +77,12 @@ def graph_repeats(multiply_adds: int) -> int:
 
 
 def _measure(job: MeasureJob) -> Measurement:
-    problem = _problems().of(job)
+    problem = problem_of(job.label, job.matrix, job.n, job.dtype)
     kernel = job.binary.load_on_gpu()
     try:
         y = problem.poisoned_y()
         kernel(problem.x, out=y)
-        verdict = problem.check(y, job.arithmetic)
+        verdict = problem.check(y, job.arithmetic, job.bias)
         repeats = graph_repeats(job.matrix.nonzeros * job.n)
         timing = time_launches(
             lambda: kernel(problem.x, out=y), repeats=repeats, replays=job.replays
@@ -109,7 +104,8 @@ def _measure(job: MeasureJob) -> Measurement:
         kernel.kernel.unload()
 
 
-def _end_if_lost(error: Exception) -> None:
+def end_if_lost(error: Exception) -> None:
+    """End the process if the GPU no longer answers: every later job in it would fail, too."""
     torch: Any = import_module("torch")
     try:
         torch.cuda.synchronize()

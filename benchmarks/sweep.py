@@ -54,14 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         write_line(lines, {"machine": machine.record(), "command": sys.argv})
         written = 0
-        for finished in builders.run(until(begin + options.seconds, trials)):
+        deadline = begin + options.seconds
+        for finished in builders.run(until(deadline, trials), deadline):
             row = row_of(finished, measurer, options.replays)
             write_line(lines, row)
             written += 1
             if sys.stderr.isatty() or written % 50 == 0:
                 print(f"{time.monotonic() - begin:6.0f} s {written} rows", file=sys.stderr)
-            if time.monotonic() - begin > options.seconds:
-                break
     print(f"{written} rows in {options.output}, {time.monotonic() - begin:.0f} s")
     return 0
 

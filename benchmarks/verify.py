@@ -50,20 +50,27 @@ class Problem:
         shape = self.product.shape
         return torch.full(shape, float("nan"), dtype=self.x.dtype, device="cuda")
 
-    def check(self, y: Any, arithmetic: str) -> "Verdict":
+    def check(self, y: Any, arithmetic: str, bias: Any = None) -> "Verdict":
         """Compare y; `arithmetic` is "f32", "tf32" or "f16": what the sums were rounded to.
+
+        With a bias (numpy, M numbers) y must be relu(product + bias).
 
         The bound grows with the root of a row's length: rounding errors are as often up as down.
         """
         unit = _UNIT_ROUNDOFF[arithmetic]
-        error = (y.double() - self.product).abs()
-        bound = unit * (8 + 4 * np.sqrt(self.length)) * self.magnitude + 1e-30
+        expected, magnitude = self.product, self.magnitude
+        if bias is not None:
+            torch: Any = import_module("torch")
+            column = torch.from_numpy(bias).cuda().double()[:, None]
+            expected, magnitude = (expected + column).relu(), magnitude + column.abs()
+        error = (y.double() - expected).abs()
+        bound = unit * (8 + 4 * np.sqrt(self.length)) * magnitude + 1e-30
         if self.dtype == "f16":
-            bound += 2.0**-11 * self.product.abs() + 2.0**-24
+            bound += 2.0**-11 * expected.abs() + 2.0**-24
         # A NaN, also one left from poisoning, must count as the worst error.
         ratio = (error / bound).nan_to_num(nan=float("inf"))
         worst = int(ratio.argmax())
-        largest = float(self.product.abs().max())
+        largest = float(expected.abs().max())
         return Verdict(
             ok=bool(ratio.max() <= 1),
             error=float(error.nan_to_num(nan=float("inf")).max()) / max(largest, 1e-30),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
+from sparsert_ir.schedule import Schedule
 
 if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BuildJob:
-    """A layer with its schedule, to be compiled for `target`.
+    """A layer to be compiled for `target`; without a schedule, with the cost model's.
 
     ordinal: the GPU to assemble for; None leaves PTX as it is.
     """
@@ -28,10 +29,15 @@ class BuildJob:
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """A built job: its kernel, the seconds to get to LLVM's output and to assemble that, and the
-    loads of x in the code."""
+    """A built job.
+
+    schedule:         what it was built with, None for a kernel that is not ours.
+    compile_seconds:  to get to LLVM's output; assemble_seconds: from there to machine code.
+    loads:            of x in the code.
+    """
 
     binary: KernelBinary
+    schedule: Schedule | None
     compile_seconds: float
     assemble_seconds: float
     loads: int
@@ -39,17 +45,28 @@ class Build:
 
 def build(job: BuildJob) -> Build:
     """Compile and assemble `job`; raises what `sparsert_ir.compile` and `load_kernel` raise."""
-    from sparsert_ir.compiler import Compilation
-    from sparsert_ir.kernel import Kernel
+    from sparsert_ir.compiler import compile_spmm
 
+    layer = job.layer
     begin = time.perf_counter()
-    kernel = Kernel(Compilation(job.layer, job.target, job.code_budget))
+    kernel = compile_spmm(
+        layer.matrix,
+        layer.columns,
+        bias=layer.bias,
+        activation=layer.activation,
+        residual=False if layer.residual == "none" else layer.residual,
+        dtype=layer.dtype,
+        target=job.target,
+        schedule=layer.schedule,
+        name=layer.name,
+        code_budget=job.code_budget,
+    )
     compiled = time.perf_counter()
     binary = binary_of(kernel)
     if job.ordinal is not None:
         binary = binary.assembled(job.ordinal)
     end = time.perf_counter()
-    return Build(binary, compiled - begin, end - compiled, kernel.stats.loads)
+    return Build(binary, kernel.schedule, compiled - begin, end - compiled, kernel.stats.loads)
 
 
 def binary_of(kernel: "Kernel") -> KernelBinary:

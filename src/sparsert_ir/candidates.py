@@ -1,7 +1,7 @@
 """The schedules worth considering for a product: every knob, without what cannot be fast.
 
-No schedule is left out because a model says so; only what leaves a GPU empty, repeats another one
-or is illegal for any matrix.
+`gpu_candidates` leaves out only what leaves a GPU empty, repeats another one or is illegal for any
+matrix; `best_candidates` asks the model.
 """
 
 import itertools
@@ -9,6 +9,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+from sparsert_ir.limits import limits_of
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Accumulation, Schedule
 
 _MULTIPROCESSORS = 132
@@ -34,6 +37,38 @@ def gpu_candidates(shape: tuple[int, int], columns: int, dtype: str) -> list[Sch
 def sampled(candidates: list[Schedule], seed: int) -> list[Schedule]:
     """The candidates in an order that `seed` decides: any prefix is a fair sample."""
     return random.Random(seed).sample(candidates, len(candidates))
+
+
+def best_candidates(
+    matrix: SparseMatrix, columns: int, dtype: str, target: str, count: int
+) -> list[Schedule]:
+    """The `count` candidates that the model of `sparsert_ir.prediction` finds fastest, best first.
+
+    target: "cpu" or an architecture. On a CPU, for which there is no model, all are tried that
+    `count` allows, in the order of `cpu_candidates`.
+    """
+    if target == "cpu":
+        return cpu_candidates(columns, dtype)[:count]
+    product = Product(matrix.shape, matrix.nonzeros, columns, dtype)
+    limits = limits_of(target)
+    found = gpu_candidates(matrix.shape, columns, dtype)
+    ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
+    return _diverse(ordered)[:count]
+
+
+def _diverse(ordered: list[Schedule]) -> list[Schedule]:
+    """The same schedules, but after the first of each panel height and K split its variants wait.
+
+    The model tells heights and splits apart better than the knobs that change little, so a short
+    list should not hold ten variants of one of them.
+    """
+    seen: dict[tuple[int, int], int] = {}
+    ranks: list[tuple[int, int]] = []
+    for position, one in enumerate(ordered):
+        key = (one.rows_per_panel, one.k_groups)
+        seen[key] = seen.get(key, 0) + 1
+        ranks.append((position * seen[key], position))
+    return [ordered[position] for _, position in sorted(ranks)]
 
 
 def cpu_candidates(columns: int, dtype: str) -> list[Schedule]:

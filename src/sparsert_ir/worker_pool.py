@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar, cast
@@ -73,20 +74,36 @@ class WorkerPool(Generic[Task, Result]):
         """Of the processes that are running."""
         return [worker.process_id for worker in self._workers if worker.process_id]
 
-    def run(self, tasks: Iterable[Task]) -> Generator[Finished[Task, Result]]:
+    def run(
+        self, tasks: Iterable[Task], deadline: float | None = None
+    ) -> Generator[Finished[Task, Result]]:
         """Yield every task's end, in the order in which they end.
 
         Tasks are taken as they are needed, at most two per process ahead of what was yielded.
+        deadline: of `time.monotonic()`; nothing is waited for after it. The pool is of no further
+                  use then: what was under way would answer a later run.
         """
         pending = 0
         for task in tasks:
             if pending >= 2 * len(self._workers):
-                yield self._finished.get()
+                end = self._next(deadline)
+                if end is None:
+                    return
+                yield end
                 pending -= 1
             self._tasks.put(task)
             pending += 1
-        for _ in range(pending):
-            yield self._finished.get()
+        while pending and (end := self._next(deadline)) is not None:
+            yield end
+            pending -= 1
+
+    def _next(self, deadline: float | None) -> Finished[Task, Result] | None:
+        if deadline is None:
+            return self._finished.get()
+        try:
+            return self._finished.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
 
     def _serve(self, worker: "_Worker") -> None:
         while not isinstance(task := self._tasks.get(), _Stop):

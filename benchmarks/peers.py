@@ -1,0 +1,114 @@
+"""The libraries that users have instead: cuBLAS and cuSPARSE, through torch."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from measure_job import end_if_lost, graph_repeats, problem_of
+from sparsert_ir import SparseMatrix
+from sparsert_ir.errors import DeviceError
+from sparsert_ir.runtime.timing import time_launches
+from verify import Problem
+
+DENSE_PEERS = {"f32": ("cublas f32", "cublas tf32"), "f16": ("cublas f16",)}
+SPARSE_PEERS = {"f32": ("cusparse f32",), "f16": ("cusparse f16",)}
+_DENSE_ARITHMETIC = {"cublas f32": "f32", "cublas tf32": "tf32", "cublas f16": "f16"}
+
+
+@dataclass(frozen=True, eq=False)
+class PeerJob:
+    """A peer by its name, on the problem that other jobs of this label and dtype use, too."""
+
+    label: str
+    matrix: SparseMatrix
+    n: int
+    dtype: str
+    peer: str
+    replays: int = 20
+
+
+@dataclass(frozen=True)
+class PeerTime:
+    """Microseconds per launch; how they were taken ("graph" or "events"); see `verify.Verdict`."""
+
+    median_us: float
+    timing: str
+    error: float
+    ok: bool
+
+
+def measure_peer(job: PeerJob) -> PeerTime:
+    """Check a peer with a poisoned y, then time it; a wrong peer is reported, not hidden."""
+    problem = problem_of(job.label, job.matrix, job.n, job.dtype)
+    try:
+        with tf32(job.peer == "cublas tf32"):
+            y = problem.poisoned_y()
+            run = _run_of(job, problem, y)
+            run()
+            verdict = problem.check(y, _DENSE_ARITHMETIC.get(job.peer, "f32"))
+            multiply_adds = job.matrix.nonzeros * job.n
+            if job.peer in _DENSE_ARITHMETIC:
+                multiply_adds = job.matrix.shape[0] * job.matrix.shape[1] * job.n
+            us, timing = _time(run, graph_repeats(multiply_adds), job.replays)
+            return PeerTime(us, timing, verdict.error, verdict.ok)
+    except Exception as error:
+        end_if_lost(error)
+        raise
+
+
+@contextmanager
+def tf32(allowed: bool):
+    """Whether cuBLAS may round f32 operands to TF32 meanwhile."""
+    torch: Any = import_module("torch")
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before
+
+
+def _run_of(job: PeerJob, problem: Problem, y: Any) -> Callable[[], object]:
+    torch: Any = import_module("torch")
+    if job.peer in _DENSE_ARITHMETIC:
+        return lambda: torch.mm(problem.weight, problem.x, out=y)
+    csr = csr_tensor(job.matrix)
+    return lambda: torch.addmm(y, csr, problem.x, beta=0, out=y)
+
+
+def csr_tensor(matrix: SparseMatrix) -> Any:
+    """The matrix on the GPU as torch's CSR tensor."""
+    torch: Any = import_module("torch")
+    parts = (matrix.row_offsets, matrix.column_indices, matrix.values)
+    on_gpu = [torch.from_numpy(np.array(part)).cuda() for part in parts]
+    return torch.sparse_csr_tensor(*on_gpu, size=matrix.shape)
+
+
+def _time(run: Callable[[], object], repeats: int, replays: int) -> tuple[float, str]:
+    """By CUDA graph; by events where the library cannot be captured."""
+    try:
+        return time_launches(run, repeats=repeats, replays=replays).median_us, "graph"
+    except (DeviceError, RuntimeError):
+        return _time_by_events(run, repeats, replays), "events"
+
+
+def _time_by_events(run: Callable[[], object], repeats: int, replays: int) -> float:
+    torch: Any = import_module("torch")
+    torch.cuda.synchronize()
+    for _ in range(repeats):
+        run()
+    times: list[float] = []
+    for _ in range(replays):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        for _ in range(repeats):
+            run()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end) * 1000 / repeats)
+    return float(np.median(times))

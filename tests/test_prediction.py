@@ -1,0 +1,66 @@
+"""The prediction of times: its shape, not its numbers."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from sparsert_ir.candidates import best_candidates, gpu_candidates
+from sparsert_ir.errors import ArgumentError
+from sparsert_ir.limits import GPUS, floor_us, limits_of
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.prediction import Product, predict_dense_us, predict_us
+from sparsert_ir.schedule import Schedule
+
+PRODUCT = Product((512, 512), 26214, 196, "f32")
+
+
+@pytest.mark.parametrize("architecture", GPUS)
+def test_no_prediction_is_below_the_floor(architecture: str) -> None:
+    limits = limits_of(architecture)
+    for columns in (1, 49, 4096):
+        product = replace(PRODUCT, columns=columns)
+        least = floor_us(limits, product.shape, product.nonzeros, columns, "f32")
+        for schedule in [*gpu_candidates(product.shape, columns, "f32")[::50], Schedule()]:
+            assert predict_us(schedule, product, limits) >= least
+
+
+def test_the_floor_is_the_larger_of_multiply_adds_and_bytes() -> None:
+    limits = replace(limits_of("sm_90"), clock_ghz=1.0, bytes_per_second=1e12)
+    assert floor_us(limits, (512, 2048), 104857, 4096, "f32") == pytest.approx(
+        max(104857 * 4096 / (132 * 128 * 1e3), (512 + 2048) * 4096 * 4 / 1e6) + 0.8
+    )
+
+
+def test_a_product_without_nonzeros_has_a_prediction() -> None:
+    empty = replace(PRODUCT, nonzeros=0)
+    for lowering in ("code", "data"):
+        us = predict_us(Schedule(lowering=lowering), empty, limits_of("sm_90"))
+        assert 0 < us < math.inf
+
+
+def test_fewer_nonzeros_are_never_predicted_to_be_slower() -> None:
+    limits, schedule = limits_of("sm_90"), Schedule(rows_per_panel=32, k_groups=4)
+    counts = [262144, 100000, 26214, 1000, 1]
+    times = [predict_us(schedule, replace(PRODUCT, nonzeros=one), limits) for one in counts]
+    assert times == sorted(times, reverse=True)
+
+
+def test_dense_modes_are_ordered_by_their_speed() -> None:
+    limits, large = limits_of("sm_90"), Product((4096, 4096), 10, 4096, "f16")
+    f32, tf32, f16 = (predict_dense_us(large, mode, limits) for mode in ("f32", "tf32", "f16"))
+    assert f32 > tf32 > f16 > 0
+    assert predict_dense_us(large, "tf32", limits_of("sm_70")) == math.inf
+
+
+def test_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="sm_90"):
+        limits_of("sm_35")
+
+
+def test_a_short_list_of_candidates_holds_different_heights() -> None:
+    dense = [[float((row * column) % 10 == 0) for column in range(64)] for row in range(64)]
+    matrix = SparseMatrix.of(dense)
+    best = best_candidates(matrix, 3136, "f32", "sm_90", 8)
+    assert len(best) == len(set(best)) == 8
+    assert len({one.rows_per_panel for one in best}) >= 3
