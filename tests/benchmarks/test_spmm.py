@@ -1,5 +1,6 @@
 """The comparison with peers: complete tables whatever fails, right ratios and means."""
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine("Fake", "sm_90", 132, 1.98, 2**25, 13000, "3", {"torch": "2"})
     monkeypatch.setattr(spmm, "this_machine", lambda: machine)
     monkeypatch.setattr(spmm, "measure_any", fake_measure_any)
-    monkeypatch.setattr(spmm, "ending_of", lambda _: Ending(assemble=False))
+    monkeypatch.setattr(spmm, "ending_of", without_assembling)
+
+
+def without_assembling(_: argparse.Namespace) -> Ending:
+    return Ending(assemble=False)
 
 
 def run_spmm(output: Path, *more: str) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def test_means_are_geometric_and_leave_out_what_is_missing_or_wrong() -> None:
 
 
 def test_the_fastest_right_schedule_of_each_case_is_read_from_a_sweep(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"machine": {}},
         {"label": "a", "dtype": "f32", "schedule": {"threads": 32}, "us": 3.0, "ok": True},
         {"label": "a", "dtype": "f32", "schedule": {"threads": 64}, "us": 2.0, "ok": True},
