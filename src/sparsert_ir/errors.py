@@ -36,6 +36,18 @@ class CodegenError(SparsertError, RuntimeError):
     """LLVM refused the generated code; always a defect of this package."""
 
 
+class TuningError(SparsertError, RuntimeError):
+    """No candidate of a tuning run could be built, checked and timed."""
+
+
+class TuningRecordError(SparsertError, ValueError):
+    """A stored tuning record cannot be read, or was made for another layer."""
+
+
+class ArtefactError(SparsertError, ValueError):
+    """A kernel artefact is damaged, hostile, or not for this machine."""
+
+
 class InterpreterError(SparsertError, RuntimeError):
     """The interpreted program is wrong: out of bounds, a race, a divergent barrier."""
 

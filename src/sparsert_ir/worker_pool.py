@@ -100,8 +100,9 @@ class WorkerPool(Generic[Task, Result]):
     def _next(self, deadline: float | None) -> Finished[Task, Result] | None:
         if deadline is None:
             return self._finished.get()
+        left = deadline - time.monotonic()
         try:
-            return self._finished.get(timeout=max(0.0, deadline - time.monotonic()))
+            return self._finished.get(timeout=left) if left > 0 else None
         except queue.Empty:
             return None
 

@@ -1,0 +1,86 @@
+"""The true result of a layer in float64, against which every candidate is checked."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from sparsert_ir.frontend import Layer
+    from sparsert_ir.matrix import SparseMatrix
+
+Array = npt.NDArray[Any]
+
+_ROUNDOFF = {"f32": 2.0**-24, "f16": 2.0**-11}
+_NUMPY_TYPES = {"f32": np.float32, "f16": np.float16}
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Inputs of one call, the true y (float64), and how far from it each element may be."""
+
+    x: Array
+    residual: Array | None
+    y: Array
+    bound: Array
+
+    @classmethod
+    def of(cls, layer: "Layer", seed: int = 0) -> "Reference":
+        """Normally distributed x and residual, drawn from `seed`, in the layer's element type.
+
+        The bound is that of sums rounded to the element type: 8 + 4 sqrt(longest row) roundings of
+        the sum of the absolute products. Rounding errors are as often up as down.
+        """
+        random = np.random.default_rng(seed)
+        kind = _NUMPY_TYPES[layer.dtype]
+        rows, depth = layer.matrix.shape
+        x = random.standard_normal((depth, layer.columns), np.float32).astype(kind)
+        residual = None
+        if layer.residual != "none":
+            residual = random.standard_normal((rows, layer.columns), np.float32).astype(kind)
+        product, magnitude = _products(layer.matrix, x)
+        y, magnitude = _epilogue(layer, product, magnitude, residual)
+        roundings = 8 + 4 * np.sqrt(layer.matrix.row_lengths.max(initial=0))
+        bound = _ROUNDOFF[layer.dtype] * roundings * magnitude
+        return cls(x, residual, y, bound + np.finfo(kind).smallest_subnormal)
+
+    def explain(self, y: Array) -> str:
+        """What is wrong with a computed y; "" if nothing is."""
+        error = np.abs(y.astype(np.float64) - self.y)
+        ratio = np.nan_to_num(error / self.bound, nan=np.inf)
+        worst = np.unravel_index(int(ratio.argmax()), ratio.shape)
+        if ratio[worst] <= 1:
+            return ""
+        row, column = (int(index) for index in worst)
+        return (
+            f"wrong result: y[{row}, {column}] = {y[worst]:.6g}, expected {self.y[worst]:.6g}"
+            f" ({ratio[worst]:.3g} times the error bound)"
+        )
+
+
+def _products(matrix: "SparseMatrix", x: Array) -> tuple[Array, Array]:
+    """W @ x and abs(W) @ abs(x) in float64."""
+    from scipy import sparse
+
+    parts = (matrix.values.astype(np.float64), matrix.column_indices, matrix.row_offsets)
+    weight: Any = sparse.csr_array(parts, matrix.shape)
+    wide = x.astype(np.float64)
+    return weight @ wide, abs(weight) @ np.abs(wide)
+
+
+def _epilogue(
+    layer: "Layer", product: Array, magnitude: Array, residual: Array | None
+) -> tuple[Array, Array]:
+    y = product
+    if layer.bias is not None:
+        y, magnitude = y + layer.bias[:, None], magnitude + np.abs(layer.bias)[:, None]
+    if residual is not None:
+        magnitude = magnitude + np.abs(residual)
+    if residual is not None and layer.residual == "before":
+        y = y + residual
+    if layer.activation == "relu":
+        y = np.maximum(y, 0)
+    if residual is not None and layer.residual == "after":
+        y = y + residual
+    return y, magnitude
