@@ -12,6 +12,7 @@ _CLASSES = {
     "sparsert-partition": "partition:Partition",
     "sparsert-split-k": "split_k:SplitK",
     "sparsert-map-to-gpu": "map_to_gpu:MapToGpu",
+    "sparsert-map-data-to-gpu": "map_data_to_gpu:MapDataToGpu",
     "sparsert-map-to-cpu": "map_to_cpu:MapToCpu",
     "sparsert-vectorize": "vectorize:Vectorize",
     "sparsert-unroll-pattern": "unroll_pattern:UnrollPattern",
@@ -36,6 +37,11 @@ PIPELINES: dict[str, str] = {
         "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-schedule{target=gpu},"
         "sparsert-partition,sparsert-split-k,sparsert-map-to-gpu,sparsert-vectorize,"
         "sparsert-unroll-pattern,sparsert-convert-to-llvm"
+    ),
+    "sparsert-gpu-data-pipeline": (
+        "sparsert-import-linalg,sparsert-fuse-epilogue,"
+        "sparsert-schedule{target=gpu lowering=data},"
+        "sparsert-partition,sparsert-map-data-to-gpu,sparsert-convert-to-llvm"
     ),
     "sparsert-cpu-pipeline": (
         "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-schedule{target=cpu},"

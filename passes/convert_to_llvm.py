@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import (
     ArrayAttr,
     DenseIntOrFPElementsAttr,
     DictionaryAttr,
+    IntegerAttr,
     MemRefType,
     ModuleOp,
     TensorType,
@@ -19,17 +20,21 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from sparsert_ir.dense import Dense
-from sparsert_ir.dialects import gpu
+from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import AccumulateOp, LoadColumnsOp, WriteRowsOp
 from sparsert_ir.errors import IRError
 from sparsert_ir.lowering.control_flow import CONTROL_FLOW
 from sparsert_ir.lowering.function import GPU, HOST, WORKGROUP, FunctionLowering, Rules, Target
 from sparsert_ir.lowering.launch import LAUNCH
-from sparsert_ir.lowering.memory import MEMORY
+from sparsert_ir.lowering.memory import MEMORY, element_bytes
 from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD
 from sparsert_ir.lowering.numbers import NUMBERS
 
 RULES: Rules = {**CONTROL_FLOW, **NUMBERS, **MEMORY, **MULTIPLY_ADD, **LAUNCH}
+CONSTANTS = "sparsert.constants"
+"""Attribute of a kernel: how many of its last arguments are constants of the module."""
+STATIC_SHARED_MEMORY = 48 * 1024
+"""Bytes of workgroup memory that a kernel can declare; more is asked for at the launch."""
 _TABLE_ALIGNMENT = 16
 
 
@@ -80,10 +85,12 @@ def _convert_global(op: memref.GlobalOp, target: Target) -> llvm.GlobalOp:
     kind = llvm.LLVMArrayType(size, op.type.element_type)
     data = cast(Attribute, op.initial_value)
     value = cast(Dense, data) if isinstance(data, DenseIntOrFPElementsAttr) else None
+    byte_count = size * element_bytes(op.type.element_type)
+    dynamic = lowering.space_of(op.type) == WORKGROUP and byte_count > STATIC_SHARED_MEMORY
     return llvm.GlobalOp(
         kind,
         op.sym_name,
-        "internal",
+        "external" if dynamic else "internal",
         lowering.space_of(op.type),
         constant=op.constant is not None and lowering.space_of(op.type) != WORKGROUP,
         value=value,
@@ -101,7 +108,9 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
                 f"sparsert-convert-to-llvm: expected memrefs in @{op.sym_name.data}, got"
                 f" {cast(Attribute, kind)}; run a mapping pass first"
             )
-    lowering.read_only = frozenset(value for value in arguments if _is_only_read(value))
+    if op.function_type.outputs.data:
+        raise IRError(f"sparsert-convert-to-llvm: expected no results of @{op.sym_name.data}")
+    lowering.read_only = _invariant_arguments(op)
     types = [lowering.type_of(argument.type) for argument in arguments]
     for position, kind in enumerate(types):
         lowering.block.insert_arg(kind, position)
@@ -112,7 +121,7 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
         llvm.LLVMFunctionType(types),
         llvm.LinkageAttr("external"),
         body=lowering.region,
-        other_props={"arg_attrs": _argument_attributes(arguments)},
+        other_props={"arg_attrs": _argument_attributes(arguments, lowering.read_only)},
         extra_attrs=_function_attributes(op),
     )
 
@@ -122,18 +131,38 @@ def _is_only_read(value: SSAValue) -> bool:
     return isinstance(value.type, MemRefType) and all(
         isinstance(use.operation, memref.LoadOp | LoadColumnsOp | AccumulateOp)
         or (isinstance(use.operation, WriteRowsOp) and use.operation.residual is value)
+        or (
+            isinstance(use.operation, memref.CollapseShapeOp)
+            and _is_only_read(use.operation.result)
+        )
         for use in value.uses
     )
 
 
-def _argument_attributes(arguments: Sequence[SSAValue]) -> ArrayAttr[DictionaryAttr]:
+def _invariant_arguments(op: gpu.FuncOp | func.FuncOp) -> frozenset[SSAValue]:
+    """Memory that nothing writes while the function runs.
+
+    A kernel that waits for the one before it starts while its inputs are still being written; what
+    does not change then is only what its attribute `constants` says: its last arguments.
+    """
+    arguments = list(op.body.block.args)
+    if any(isinstance(inner, nvvm.GridWaitOp) for inner in op.walk()):
+        count = op.attributes.get(CONSTANTS)
+        constants = count.value.data if isinstance(count, IntegerAttr) else 0
+        arguments = arguments[len(arguments) - constants :]
+    return frozenset(value for value in arguments if _is_only_read(value))
+
+
+def _argument_attributes(
+    arguments: Sequence[SSAValue], invariant: frozenset[SSAValue]
+) -> ArrayAttr[DictionaryAttr]:
     """No argument overlaps another that is written."""
     described: list[DictionaryAttr] = []
     for argument in arguments:
         facts: dict[str, Attribute] = {}
         if isinstance(argument.type, MemRefType):
             facts["llvm.noalias"] = UnitAttr()
-        if _is_only_read(argument):
+        if argument in invariant:
             facts["llvm.readonly"] = UnitAttr()
         described.append(DictionaryAttr(facts))
     return ArrayAttr(described)

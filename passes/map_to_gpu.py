@@ -15,7 +15,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from sparsert_ir.building import Code, array_type, constant_table, workgroup_buffer
-from sparsert_ir.dialects import gpu
+from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import (
     ColumnTilesOp,
     FirstColumnOp,
@@ -138,6 +138,10 @@ class KernelBuilder:
 
     def _write_body(self, code: Code, block: Block) -> None:
         schedule = self.product.schedule
+        if schedule.launch == "overlapped":
+            code.do(nvvm.GridWaitOp())
+            if schedule.k_groups == 1:
+                code.do(nvvm.GridLaunchDependentsOp())
         order = ("x", "y") if schedule.block_order == "columns" else ("y", "x")
         column_block = code.insert(gpu.BlockIdOp(order[0]))
         position = self._position(code, order[1])
@@ -238,6 +242,9 @@ class KernelBuilder:
         for row, total in enumerate(sums):
             code.do(StoreColumnsOp(total, buffer, [mine, code.index(row), shared_column]))
         code.do(gpu.BarrierOp())
+        if schedule.launch == "overlapped":
+            # Not earlier: blocks of the next kernel would take the places of this one's.
+            code.do(nvvm.GridLaunchDependentsOp())
         rows_type = array_type(product.product.panels.get_shape(), i32, self._table_space())
         rows = code.table(PANEL_ROWS, rows_type)
         writer = self._row_writer(code, block)

@@ -16,6 +16,7 @@ from xdsl.pattern_rewriter import (
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, SpmmOp, TiledSpmmOp
 from sparsert_ir.errors import IRError
+from sparsert_ir.packing import similar_panels
 from sparsert_ir.partition import balanced_panels, whole_splits
 from sparsert_ir.schedule import Schedule
 
@@ -40,7 +41,8 @@ class PartitionRows(RewritePattern):
             schedule = replace(schedule, rows_per_panel=self.rows_per_panel)
         constant = constant_weight(op.weight, "sparsert-partition")
         lengths = to_numpy(constant.row_offsets)
-        panels = balanced_panels(lengths[1:] - lengths[:-1], schedule.rows_per_panel)
+        deal = balanced_panels if schedule.lowering == "code" else similar_panels
+        panels = deal(lengths[1:] - lengths[:-1], schedule.rows_per_panel)
         splits = whole_splits(panels.shape[0], constant.shape[1])
         tiled = TiledSpmmOp(op, ScheduleAttr(schedule), to_dense(panels), to_dense(splits))
         rewriter.replace(op, tiled)
@@ -49,7 +51,8 @@ class PartitionRows(RewritePattern):
 @dataclass(frozen=True)
 class Partition(ModulePass):
     """Turn `spmm` into `tiled_spmm`: panels of at most `rows-per-panel` rows (default: the
-    schedule's) with about as many nonzeros each; one K group.
+    schedule's); one K group. Panels that become code get about as many nonzeros each; panels that
+    become data hold rows of about the same length, since their rows advance together.
 
     Requires: weights made by `sparsert.constant`.
     Guarantees: no `spmm` is left.

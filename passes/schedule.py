@@ -37,6 +37,9 @@ class ChooseSchedule(ModulePass):
     stores: str | None = None
     accumulation: str | None = None
     fold_length: int | None = None
+    chunk: int | None = None
+    stages: int | None = None
+    launch: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for spmm in [inner for inner in op.walk() if isinstance(inner, SpmmOp)]:

@@ -11,23 +11,32 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.context import make_context
-from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
+from sparsert_ir.cost_model import (
+    OVERLAP_FROM,
+    architecture_number,
+    default_cpu_schedule,
+    default_gpu_schedule,
+    default_lowering,
+    shared_memory_of,
+)
 from sparsert_ir.dense import Array
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
-from sparsert_ir.errors import ArgumentError
+from sparsert_ir.errors import ArgumentError, ScheduleError
 from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
+from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
-from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule import Lowering, Schedule
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LARGEST_N = 2**31 - 1
 
 PIPELINE_OF = {
     ("gpu", "code"): "sparsert-gpu-pipeline",
+    ("gpu", "data"): "sparsert-gpu-data-pipeline",
     ("cpu", "code"): "sparsert-cpu-code-pipeline",
     ("cpu", "data"): "sparsert-cpu-pipeline",
 }
@@ -43,6 +52,7 @@ def compile_spmm(
     residual: bool | Literal["before", "after"] = False,
     dtype: Literal["f32", "f16"] = "f32",
     target: str | None = None,
+    lowering: Lowering | None = None,
     schedule: Schedule | None = None,
     name: str = "spmm",
     code_budget: int = CODE_BUDGET,
@@ -57,7 +67,10 @@ def compile_spmm(
                 "after": after it.
     dtype:      "f32" or "f16": element type of x, y, the residual and the weight's values.
     target:     "cpu"; a GPU's architecture, "sm_70" ... "sm_100"; None: the GPU present, or "cpu".
-    schedule:   how the work is mapped to threads; None: the cost model's choice.
+    lowering:   "code": the matrix becomes instructions; "data": packed arrays that a small kernel
+                streams; None: the cost model's choice, "data" wherever code passes `code_budget`.
+    schedule:   how the work is mapped to threads, its lowering included; None: the cost model's
+                choice.
     name:       of the kernel in IR and PTX: letters, digits, underscores.
     code_budget: bytes of instructions that the matrix may become.
 
@@ -70,9 +83,9 @@ def compile_spmm(
     layer = _layer(
         weight, n, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
-    chosen = _schedule(layer, kind, schedule)
     if type(code_budget) is not int or code_budget < 0:
         raise ArgumentError(f"code_budget: expected a number of bytes, got {code_budget!r}")
+    chosen = _schedule(layer, kind, schedule, lowering, code_budget)
     compilation = Compilation(replace(layer, schedule=chosen), kind, code_budget)
     return Kernel(compilation)
 
@@ -101,10 +114,16 @@ class Compilation:
 
     def passes(self) -> list[ModulePass]:
         """The pipeline's passes, with this compilation's options."""
-        return [
-            replace(one, code_budget=self.code_budget) if isinstance(one, UnrollPattern) else one
-            for one in pipeline_passes(self.pipeline)
-        ]
+        return [self._with_options(one) for one in pipeline_passes(self.pipeline)]
+
+    def _with_options(self, one: ModulePass) -> ModulePass:
+        match one:
+            case UnrollPattern():
+                return replace(one, code_budget=self.code_budget)
+            case MapDataToGpu():
+                return replace(one, shared_memory=shared_memory_of(self.target))
+            case _:
+                return one
 
     def build(self) -> ModuleOp:
         """The tensor-level module, before any pass."""
@@ -198,10 +217,43 @@ def _bias(bias: npt.ArrayLike, rows: int) -> Array:
     return numbers
 
 
-def _schedule(layer: Layer, target: str, schedule: Schedule | None) -> Schedule:
+def _schedule(
+    layer: Layer,
+    target: str,
+    schedule: Schedule | None,
+    lowering: Lowering | None,
+    code_budget: int,
+) -> Schedule:
+    if lowering not in (None, "code", "data"):
+        raise ArgumentError(f'lowering: expected None, "code" or "data", got {lowering!r}')
     if schedule is None:
-        choose = default_cpu_schedule if target == "cpu" else default_gpu_schedule
-        return choose(layer.matrix.shape, layer.columns, layer.dtype)
+        return _default_schedule(layer, target, lowering, code_budget)
     if not isinstance(schedule, Schedule):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(f"schedule: expected a Schedule or None, got {schedule!r}")
+    if lowering not in (None, schedule.lowering):
+        raise ArgumentError(
+            f"lowering: expected the schedule's, {schedule.lowering}, or None, got {lowering}"
+        )
+    if schedule.launch == "overlapped" and not _overlaps(target):
+        raise ScheduleError(
+            f"schedule: launch = overlapped needs target sm_{OVERLAP_FROM} or later, got {target}"
+        )
     return schedule
+
+
+def _overlaps(target: str) -> bool:
+    return target != "cpu" and architecture_number(target) >= OVERLAP_FROM
+
+
+def _default_schedule(
+    layer: Layer, target: str, lowering: Lowering | None, code_budget: int
+) -> Schedule:
+    matrix = layer.matrix
+    if target == "cpu":
+        chosen = default_cpu_schedule(matrix.shape, layer.columns, layer.dtype)
+        return chosen if lowering is None else replace(chosen, lowering=lowering)
+    if lowering is None:
+        lowering = default_lowering(matrix.nonzeros, layer.columns, code_budget)
+    return default_gpu_schedule(
+        matrix.shape, layer.columns, layer.dtype, matrix.nonzeros, lowering, target
+    )

@@ -1,11 +1,76 @@
 """Which schedule to use when the user gives none."""
 
-from sparsert_ir.schedule import Schedule
+from dataclasses import replace
+
+from sparsert_ir.budget import CODE_BUDGET
+from sparsert_ir.schedule import Lowering, Schedule
+
+OVERLAP_FROM = 90
+"""Compute capability (times ten) from which launches overlap."""
+_INSTRUCTION_BYTES = 16
+
+SHARED_MEMORY = {
+    70: 96, 72: 96, 75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227,
+}  # fmt: skip
+"""KiB of shared memory that a block can have, by compute capability times ten (CUDA C++
+Programming Guide, technical specifications per compute capability)."""
 
 
-def default_gpu_schedule(shape: tuple[int, int], columns: int, dtype: str) -> Schedule:
+def architecture_number(architecture: str) -> int:
+    """90 for "sm_90" and "sm_90a"."""
+    return int(architecture.removeprefix("sm_").rstrip("af"))
+
+
+def shared_memory_of(architecture: str) -> int:
+    """Bytes of shared memory that a block can have."""
+    return 1024 * SHARED_MEMORY[architecture_number(architecture)]
+
+
+def default_lowering(nonzeros: int, columns: int, code_budget: int = CODE_BUDGET) -> Lowering:
+    """Code while it fits in the budget and is used for more than a few columns, else data."""
+    fits = 1.5 * _INSTRUCTION_BYTES * nonzeros <= code_budget
+    return "code" if fits and columns > 8 else "data"
+
+
+def default_gpu_schedule(
+    shape: tuple[int, int],
+    columns: int,
+    dtype: str,
+    nonzeros: int | None = None,
+    lowering: Lowering = "code",
+    architecture: str = "sm_80",
+) -> Schedule:
     """A schedule for `y[M, N] = W[M, K] @ x[K, N]` on a GPU."""
-    rows = shape[0]
+    if lowering == "data":
+        density = shape[0] * shape[1] if nonzeros is None else nonzeros
+        schedule = _data_schedule(density / shape[0], columns, dtype)
+    else:
+        schedule = _code_schedule(shape[0], columns, dtype)
+    overlap = architecture_number(architecture) >= OVERLAP_FROM
+    return replace(schedule, launch="overlapped" if overlap else "serial")
+
+
+def _data_schedule(row_length: float, columns: int, dtype: str) -> Schedule:
+    """row_length: nonzeros of an average row."""
+    width = 1
+    while width < min(columns, 8):
+        width *= 2
+    chunk = 8 if width == 1 and dtype == "f16" else 4
+    rows = 4
+    while rows < 32 and row_length < 8 * chunk * 32 / rows:
+        rows *= 2
+    return Schedule(
+        lowering="data",
+        rows_per_panel=rows,
+        columns_per_thread=width,
+        threads=256 if width > 1 else 128,
+        chunk=chunk,
+        stages=8 if chunk == 4 and row_length > 256 else 4,
+        accumulation="f32" if dtype == "f16" else "plain",
+    )
+
+
+def _code_schedule(rows: int, columns: int, dtype: str) -> Schedule:
     width = 2 if dtype == "f16" else 1
     threads = 32 if columns <= 64 else 64
     if columns >= 4096 and rows >= 256:

@@ -232,8 +232,16 @@ class Kernel:
             has_residual=layer.residual != "none",
             alignment=_ALIGNMENT,
         )
+        plan = self._plan
+        assert plan is not None
+        shape = LaunchShape(
+            grid=plan.grid,
+            block=plan.block,
+            shared_bytes=plan.shared_bytes,
+            overlapped=plan.overlapped,
+        )
         loaded = load_kernel(self._ptx, self.name, self.target)
-        return GpuKernel(loaded, signature, LaunchShape(grid=self.grid, block=self.block))
+        return GpuKernel(loaded, signature, shape, list(plan.constants.values()))
 
 
 def _record(name: str, begin: float, ops: int) -> StageRecord:

@@ -1,26 +1,40 @@
 """What the host part of a mapped module says: how its kernel is launched."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
-from xdsl.dialects import arith
+from xdsl.dialects import arith, llvm, memref
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.ir import Operation, SSAValue
+from xdsl.traits import SymbolTable
 
-from sparsert_ir.dialects import gpu
+from sparsert_ir.dense import Array, Dense, to_numpy
+from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import ColumnTilesOp
 from sparsert_ir.errors import IRError
+from sparsert_ir.lowering.memory import element_bytes
 
 Extent: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """Blocks in the grid and threads in a block, x first; the kernel's `gpu.module`."""
+    """How a kernel is launched.
+
+    grid, block:  blocks in the grid and threads in a block, x first.
+    kernels:      the kernel's `gpu.module`.
+    constants:    arrays that the launch passes after the function's own arguments, by name.
+    shared_bytes: shared memory per block that is asked for at the launch.
+    overlapped:   whether the kernel may start while the one before it still runs.
+    """
 
     grid: Extent
     block: Extent
     kernels: gpu.ModuleOp
+    constants: Mapping[str, Array]
+    shared_bytes: int
+    overlapped: bool
 
 
 def launch_plan(module: ModuleOp) -> LaunchPlan:
@@ -30,7 +44,36 @@ def launch_plan(module: ModuleOp) -> LaunchPlan:
     if len(launches) != 1 or len(kernels) != 1:
         raise IRError(f"expected one launch of one gpu.module, got {len(launches)} launches")
     launch = launches[0]
-    return LaunchPlan(_extent(launch.grid), _extent(launch.block), kernels[0])
+    return LaunchPlan(
+        grid=_extent(launch.grid),
+        block=_extent(launch.block),
+        kernels=kernels[0],
+        constants=_constants(module, launch),
+        shared_bytes=sum(map(_dynamic_bytes, kernels[0].walk())),
+        overlapped=any(isinstance(op, nvvm.GridWaitOp) for op in kernels[0].walk()),
+    )
+
+
+def _constants(module: ModuleOp, launch: gpu.LaunchFuncOp) -> dict[str, Array]:
+    """The module's arrays among the launch's arguments, in order."""
+    arrays: dict[str, Array] = {}
+    for argument in launch.arguments:
+        if isinstance(argument.owner, memref.GetGlobalOp):
+            name = argument.owner.name_.string_value()
+            table = SymbolTable.lookup_symbol(module, name)
+            if not isinstance(table, memref.GlobalOp):
+                raise IRError(f"expected a memref.global named @{name}")
+            arrays[name] = to_numpy(cast(Dense, table.initial_value))
+    return arrays
+
+
+def _dynamic_bytes(op: Operation) -> int:
+    """Bytes of workgroup memory too large to be declared."""
+    if not isinstance(op, llvm.GlobalOp) or op.linkage.linkage.data != "external":
+        return 0
+    kind = op.global_type
+    assert isinstance(kind, llvm.LLVMArrayType)
+    return kind.size.data * element_bytes(kind.type)
 
 
 def _extent(sizes: tuple[SSAValue, SSAValue, SSAValue]) -> Extent:

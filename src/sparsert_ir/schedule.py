@@ -16,6 +16,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "accumulation": ("plain", "folded", "f32"),
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
+    "launch": ("serial", "overlapped"),
 }
 
 
@@ -35,6 +36,11 @@ class Schedule:
     accumulation:       f16 only: "plain" adds in f16, "folded" adds at most `fold_length`
                         products in f16 before adding them in f32, "f32" adds every product in f32.
     fold_length:        products per f16 partial sum when `accumulation` is "folded".
+    chunk:              data only: adjacent nonzeros that one lane loads at once.
+    stages:             data only: chunks that a lane has on their way at once.
+    launch:             "overlapped" lets the kernel start while the one before it on the stream
+                        still runs; it waits before it touches x, the residual or y (sm_90 and
+                        later: programmatic dependent launch).
     """
 
     lowering: Lowering = "code"
@@ -48,6 +54,9 @@ class Schedule:
     stores: Literal["cached", "streaming"] = "cached"
     accumulation: Accumulation = "plain"
     fold_length: int = 16
+    chunk: int = 4
+    stages: int = 4
+    launch: Literal["serial", "overlapped"] = "serial"
 
     def __post_init__(self) -> None:
         for field in fields(self):

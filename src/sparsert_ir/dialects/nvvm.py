@@ -87,6 +87,30 @@ class Barrier0Op(IRDLOperation):
         super().__init__()
 
 
+@irdl_op_definition
+class GridLaunchDependentsOp(IRDLOperation):
+    """The next kernel on the stream may start, if it was launched to overlap this one (sm_90)."""
+
+    name = "nvvm.griddepcontrol.launch_dependents"
+
+    assembly_format = "attr-dict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+@irdl_op_definition
+class GridWaitOp(IRDLOperation):
+    """Wait until the kernel before this one is done and what it wrote is visible (sm_90)."""
+
+    name = "nvvm.griddepcontrol.wait"
+
+    assembly_format = "attr-dict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
 class ShuffleOp(IRDLOperation):
     """A 32-bit value of another lane of the warp; all 32 lanes take part."""
 
@@ -140,6 +164,8 @@ Nvvm = Dialect(
         BlockIdYOp,
         BlockIdZOp,
         Barrier0Op,
+        GridLaunchDependentsOp,
+        GridWaitOp,
         ShuffleBflyOp,
         ShuffleDownOp,
         ShuffleUpOp,

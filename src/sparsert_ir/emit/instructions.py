@@ -177,6 +177,13 @@ def emit_barrier(writer: FunctionWriter, op: nvvm.Barrier0Op) -> None:
     writer.line(text)
 
 
+def _call_void(intrinsic: str) -> Emitter:
+    def emit(writer: FunctionWriter, op: Operation) -> None:
+        writer.line(writer.call_text(intrinsic, "void", []))
+
+    return emit
+
+
 INSTRUCTIONS: Emitters = {
     llvm.ConstantOp: emitter(emit_constant),
     llvm.UndefOp: emitter(emit_undef),
@@ -220,6 +227,8 @@ INSTRUCTIONS: Emitters = {
     nvvm.BlockIdYOp: _register("ctaid.y"),
     nvvm.BlockIdZOp: _register("ctaid.z"),
     nvvm.Barrier0Op: emitter(emit_barrier),
+    nvvm.GridLaunchDependentsOp: _call_void("llvm.nvvm.griddepcontrol.launch.dependents"),
+    nvvm.GridWaitOp: _call_void("llvm.nvvm.griddepcontrol.wait"),
     nvvm.ShuffleBflyOp: _shuffle("bfly"),
     nvvm.ShuffleDownOp: _shuffle("down"),
     nvvm.ShuffleUpOp: _shuffle("up"),

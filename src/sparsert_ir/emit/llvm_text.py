@@ -53,12 +53,16 @@ def _global(op: llvm.GlobalOp) -> str:
     kind = op.global_type
     assert isinstance(kind, llvm.LLVMArrayType)
     space = op.addr_space.value.data
+    align = "" if op.alignment is None else f", align {op.alignment.value.data}"
+    if op.linkage.linkage.data == "external":
+        # Its size is given at the launch.
+        element = type_text(kind.type)
+        return f"@{op.sym_name.data} = external addrspace({space}) global [0 x {element}]{align}"
     where = f"addrspace({space}) " if space else ""
     verb = "constant" if op.constant is not None else "global"
     text = "poison"
     if isinstance(op.value, DenseIntOrFPElementsAttr):
         text = array_text(cast(Dense, op.value), kind)
-    align = "" if op.alignment is None else f", align {op.alignment.value.data}"
     return f"@{op.sym_name.data} = internal {where}{verb} {type_text(kind)} {text}{align}"
 
 

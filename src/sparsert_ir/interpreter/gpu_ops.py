@@ -1,8 +1,8 @@
 """`gpu`: a launch runs its blocks one after another, the threads of a block in lockstep."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from xdsl.ir import Operation
@@ -11,6 +11,7 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.interpreter.machine import Frame, Handler, Launch, Operands, Triple, Value
 
 _BLOCK_THREADS_LIMIT = 1024
+_WARP = 32
 _AXES = ("x", "y", "z")
 
 
@@ -84,9 +85,46 @@ def _barrier(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     return []
 
 
+_SOURCE_LANES: Mapping[str, Callable[[Any, int], Any]] = {
+    "xor": np.bitwise_xor,
+    "down": np.add,
+    "up": np.subtract,
+    "idx": lambda lane, offset: np.full_like(lane, offset),
+}
+
+
+def _shuffle(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    """A lane that would read from outside its warp keeps its own value, as hardware does."""
+    op = cast(gpu.ShuffleOp, op)
+    value = operands[0]
+    thread = np.arange(frame.threads)
+    lane = thread % _WARP
+    source_lane = _SOURCE_LANES[op.mode.data.value](lane, op.offset.value.data)
+    inside = (source_lane >= 0) & (source_lane < _WARP)
+    source = np.where(inside, thread - lane + source_lane, thread)
+    missing = ~frame.mask[np.minimum(source[frame.lanes], frame.threads - 1)]
+    missing |= source[frame.lanes] >= frame.threads
+    if missing.any():
+        frame.fail(
+            op,
+            "expected the lane that is read to take part",
+            int(frame.lanes[np.flatnonzero(missing)[0]]),
+        )
+    return [value[np.minimum(source, frame.threads - 1)]]
+
+
+def _grid_dependency(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    """Launches do not overlap here."""
+    _launch_of(frame, op)
+    return []
+
+
 GPU_HANDLERS: Mapping[str, Handler] = {
     "gpu.launch_func": _launch_func,
     "gpu.block_id": _block_id,
     "gpu.thread_id": _thread_id,
     "gpu.barrier": _barrier,
+    "gpu.shuffle": _shuffle,
+    "nvvm.griddepcontrol.launch_dependents": _grid_dependency,
+    "nvvm.griddepcontrol.wait": _grid_dependency,
 }

@@ -24,6 +24,7 @@ class Memory:
     workgroup: the memory belongs to one block and holds nothing when the block starts.
     version:   counts the stores, so that what was computed from the elements can be kept.
     log:       who touched what during the current launch.
+    viewed:    the memory that this one is another shape of; it keeps version and log.
     """
 
     elements: Array
@@ -32,6 +33,16 @@ class Memory:
     read_only: bool = False
     version: int = 0
     log: AccessLog | None = field(default=None, repr=False)
+    viewed: "Memory | None" = field(default=None, repr=False)
+
+    @property
+    def root(self) -> "Memory":
+        """The memory itself, or the one that it is a view of."""
+        return self if self.viewed is None else self.viewed
+
+    def reshaped(self, shape: tuple[int, ...]) -> "Memory":
+        """The same elements in another shape."""
+        return Memory(self.elements, shape, self.workgroup, self.read_only, viewed=self.root)
 
     @cached_property
     def strides(self) -> tuple[int, ...]:

@@ -176,7 +176,7 @@ def write(access: Access, values: Array) -> None:
         memory.elements[access.place] = values
     else:
         memory.elements[access.place[access.exists]] = values[access.exists]
-    memory.version += 1
+    memory.root.version += 1
 
 
 def _check_write(access: Access, log: AccessLog) -> None:
@@ -195,7 +195,8 @@ def _fail_where(access: Access, wrong: BoolArray, what: str) -> None:
         access.fail(int(where[first]), int(lanes[first]), what)
 
 
-def _log(memory: Memory, launch: object) -> AccessLog:
+def _log(view: Memory, launch: object) -> AccessLog:
+    memory = view.root
     if memory.log is None or memory.log.launch is not launch:
         memory.log = AccessLog(memory.elements.size, launch)
     return memory.log
@@ -258,6 +259,14 @@ def _global_memory(table: memref.GlobalOp, kind: MemRefType[Attribute]) -> Memor
     return Memory(elements, shape, workgroup=is_workgroup(kind))
 
 
+def _collapse_shape(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    memory: Memory = operands[0]
+    shape = static_shape(cast("MemRefType[Any]", op.results[0].type))
+    if prod(shape) != memory.elements.size:
+        frame.fail(op, f"expected {memory.elements.size} elements, got shape {list(shape)}")
+    return [memory.reshaped(shape)]
+
+
 def _nothing(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     return []
 
@@ -267,6 +276,7 @@ MEMORY_HANDLERS: Mapping[str, Handler] = {
     "memref.store": _memref_store,
     "memref.global": _nothing,
     "memref.get_global": _get_global,
+    "memref.collapse_shape": _collapse_shape,
     "sparsert.load_columns": _load_columns,
     "sparsert.store_columns": _store_columns,
 }

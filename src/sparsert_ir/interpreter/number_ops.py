@@ -28,6 +28,15 @@ def _on_unsigned(function: Callable[[Array, Array], Array]) -> Callable[[Array, 
     return of_signed
 
 
+def _divide(a: Array, b: Array) -> Array:
+    """Quotients of threads that are switched off may be anything, also those by 0."""
+    return a // np.where(b == 0, b.dtype.type(1), b)
+
+
+def _remainder(a: Array, b: Array) -> Array:
+    return a % np.where(b == 0, b.dtype.type(1), b)
+
+
 _ELEMENTWISE: Mapping[str, Callable[..., Array]] = {
     "arith.addf": np.add,
     "arith.subf": np.subtract,
@@ -37,6 +46,8 @@ _ELEMENTWISE: Mapping[str, Callable[..., Array]] = {
     "arith.addi": np.add,
     "arith.subi": np.subtract,
     "arith.muli": np.multiply,
+    "arith.divui": _on_unsigned(_divide),
+    "arith.remui": _on_unsigned(_remainder),
     "arith.andi": np.bitwise_and,
     "arith.ori": np.bitwise_or,
     "arith.xori": np.bitwise_xor,
@@ -96,6 +107,10 @@ def _convert(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     return [operands[0].astype(element_dtype(op.results[0].type))]
 
 
+def _zero_extend(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    return [_unsigned(operands[0]).astype(element_dtype(op.results[0].type))]
+
+
 def _broadcast(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     source: Array = operands[0]
     width = cast(vector.BroadcastOp, op).vector.type.get_shape()[-1]
@@ -128,6 +143,7 @@ NUMBER_HANDLERS: Mapping[str, Handler] = {
     "arith.select": _select,
     "arith.index_cast": _convert,
     "arith.extf": _convert,
+    "arith.extui": _zero_extend,
     "arith.truncf": _convert,
     "vector.broadcast": _broadcast,
     "vector.extract": _extract,

@@ -75,13 +75,13 @@ def _product(
     a slice of what is computed here once.
     """
     kept: _Product | None = frame.machine.products.get(key)
-    if kept is not None and kept.x is x and kept.version == x.version:
+    if kept is not None and kept.x is x and kept.version == x.root.version:
         return kept
     run = make_run() if kept is None else kept.run
     _check_columns(frame, key[0], run, x)
     dtype = element_dtype(key[0].results[0].type)
     sums = run_sums(run, x.elements.reshape(x.shape)[run.columns], dtype, fold)
-    frame.machine.products[key] = made = _Product(run, x, x.version, sums)
+    frame.machine.products[key] = made = _Product(run, x, x.root.version, sums)
     return made
 
 

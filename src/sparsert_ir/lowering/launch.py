@@ -40,10 +40,18 @@ def lower_return(lowering: FunctionLowering, op: Operation) -> Sequence[SSAValue
     return []
 
 
+def lower_unchanged(lowering: FunctionLowering, op: Operation) -> Sequence[SSAValue]:
+    """An operation of nvvm without operands and results."""
+    lowering.do(op.clone())
+    return []
+
+
 LAUNCH: Rules = {
     gpu.ThreadIdOp: _register(_THREAD),  # pyright: ignore[reportArgumentType]
     gpu.BlockIdOp: _register(_BLOCK),  # pyright: ignore[reportArgumentType]
     gpu.BarrierOp: rule(lower_barrier),
     gpu.ShuffleOp: rule(lower_shuffle),
     gpu.ReturnOp: rule(lower_return),
+    nvvm.GridLaunchDependentsOp: rule(lower_unchanged),
+    nvvm.GridWaitOp: rule(lower_unchanged),
 }

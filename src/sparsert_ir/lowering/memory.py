@@ -94,12 +94,30 @@ def lower_get_global(lowering: FunctionLowering, op: memref.GetGlobalOp) -> Sequ
     return [lowering.insert(llvm.AddressOfOp(op.name_, kind))]
 
 
+def lower_collapse_shape(
+    lowering: FunctionLowering, op: memref.CollapseShapeOp
+) -> Sequence[SSAValue]:
+    """A view of the same memory."""
+    if op.src in lowering.read_only:
+        lowering.read_only |= {op.result}
+    return [lowering.value(op.src)]
+
+
 def lanes_are_whole(lowering: FunctionLowering, kind: MemRefType[Any], width: int) -> bool:
     """Whether a lane that starts inside a row never reaches past its end, nor lies unaligned.
 
     On a host, lanes may start anywhere and end inside (`first_column` sees to it).
     """
     return not lowering.target.is_gpu or kind.get_shape()[-1] % width == 0
+
+
+def check_pair(kind: MemRefType[Any], width: int) -> None:
+    """Only a pair can be taken apart where its second column may lie past the end."""
+    if width != 2:
+        raise IRError(
+            f"sparsert-convert-to-llvm: expected lanes of {width} columns to divide the last"
+            f" dimension, got {kind}"
+        )
 
 
 def second_column(
@@ -124,6 +142,7 @@ def lower_load_columns(lowering: FunctionLowering, op: LoadColumnsOp) -> Sequenc
     pointer = address(lowering, op.memref, op.indices)
     if width == 1 or lanes_are_whole(lowering, kind, width):
         return [load(lowering, pointer, lane, lane_alignment(lowering, lane), invariant)]
+    check_pair(kind, width)
     _, inside = second_column(lowering, kind, lowering.value(op.indices[-1]))
     step = lowering.insert(llvm.ZExtOp(inside, IntegerType(lowering.target.index_bits)))
     last = lowering.element_pointer(pointer, step, element)
@@ -140,6 +159,7 @@ def lower_store_columns(lowering: FunctionLowering, op: StoreColumnsOp) -> Seque
         alignment = lane_alignment(lowering, lane)
         lowering.do(llvm.StoreOp(value, pointer, alignment, nontemporal=streaming))
         return []
+    check_pair(kind, width)
     element = lane_element(lane)
     size = element_bytes(element)
     first, second = extract(lowering, value, 0), extract(lowering, value, 1)
@@ -174,6 +194,7 @@ MEMORY: Rules = {
     memref.LoadOp: rule(lower_load),
     memref.StoreOp: rule(lower_store),
     memref.GetGlobalOp: rule(lower_get_global),
+    memref.CollapseShapeOp: rule(lower_collapse_shape),
     LoadColumnsOp: rule(lower_load_columns),
     StoreColumnsOp: rule(lower_store_columns),
     ColumnTilesOp: rule(lower_column_tiles),

@@ -17,7 +17,12 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.errors import IRError
 from sparsert_ir.lowering.function import FunctionLowering, Rules, rule
-from sparsert_ir.lowering.memory import array_of, lanes_are_whole, second_column
+from sparsert_ir.lowering.memory import (
+    array_of,
+    check_pair,
+    lanes_are_whole,
+    second_column,
+)
 
 _LIMIT = 2**31 - 1
 
@@ -38,6 +43,7 @@ def lower_accumulate(lowering: FunctionLowering, op: AccumulateOp) -> Sequence[S
     base = lowering.value(op.x)
     pointers = [lowering.element_pointer(base, column, kind.element_type)]
     if width > 1 and not lanes_are_whole(lowering, kind, width):
+        check_pair(kind, width)
         _, inside = second_column(lowering, kind, column)
         step = lowering.insert(llvm.ZExtOp(inside, IntegerType(lowering.target.index_bits)))
         pointers.append(lowering.element_pointer(pointers[0], step, kind.element_type))
@@ -64,6 +70,7 @@ def lower_write_rows(lowering: FunctionLowering, op: WriteRowsOp) -> Sequence[SS
         base = lowering.value(op.residual)
         residual = lowering.element_pointer(base, column, kind.element_type)
     if width > 1 and not lanes_are_whole(lowering, kind, width):
+        check_pair(kind, width)
         _, second = second_column(lowering, kind, column)
     names = ("bias", "activation", "residual_after_activation", "streaming")
     properties = {name: op.properties.get(name) for name in names}

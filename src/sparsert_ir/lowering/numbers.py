@@ -111,6 +111,22 @@ def extract(lowering: FunctionLowering, value: SSAValue, lane: int) -> SSAValue:
     return lowering.insert(ExtractElementOp(value, lowering.integer(lane, 32)))
 
 
+def lower_extract(lowering: FunctionLowering, op: vector.ExtractOp) -> Sequence[SSAValue]:
+    return [extract(lowering, lowering.value(op.vector), _position(op))]
+
+
+def lower_insert(lowering: FunctionLowering, op: vector.InsertOp) -> Sequence[SSAValue]:
+    number, target = lowering.value(op.source), lowering.value(op.dest)
+    position = lowering.integer(_position(op), 32)
+    return [lowering.insert(llvm.InsertElementOp(target, number, position))]
+
+
+def _position(op: vector.ExtractOp | vector.InsertOp) -> int:
+    """Where in a vector of rank 1, known at compile time."""
+    (position,) = op.static_position.get_values()
+    return int(position)
+
+
 def join(lowering: FunctionLowering, numbers: Sequence[SSAValue]) -> SSAValue:
     """A vector of some numbers."""
     kind = VectorType(numbers[0].type, [len(numbers)])
@@ -150,4 +166,6 @@ NUMBERS: Rules = {
     math.CtPopOp: _intrinsic("llvm.ctpop"),
     vector.FMAOp: _intrinsic("llvm.fma"),
     vector.BroadcastOp: rule(lower_broadcast),
+    vector.ExtractOp: rule(lower_extract),
+    vector.InsertOp: rule(lower_insert),
 }

@@ -1,9 +1,14 @@
 """Calling a loaded kernel on the caller's arrays, with everything checked before the launch."""
 
+import contextlib
 import ctypes
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from sparsert_ir.errors import CallError, DeviceError
 from sparsert_ir.runtime.arrays import DTYPE_BYTES, ArrayView, library_of
@@ -42,11 +47,18 @@ class KernelSignature:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchShape:
-    """Blocks in the grid, threads in a block (x, y, z), dynamic shared memory per block (bytes)."""
+    """How a kernel is launched.
+
+    grid, block:  blocks in the grid and threads in a block (x, y, z).
+    shared_bytes: dynamic shared memory per block.
+    overlapped:   the kernel may start while the one before it on the stream runs (programmatic
+                  dependent launch): it waits itself before it touches what that one writes.
+    """
 
     grid: Extent
     block: Extent
     shared_bytes: int = 0
+    overlapped: bool = False
 
 
 class GpuKernel:
@@ -59,16 +71,28 @@ class GpuKernel:
     streams, until the kernel has run.
     """
 
-    def __init__(self, kernel: LoadedKernel, signature: KernelSignature, shape: LaunchShape):
-        """Raises DeviceError for a launch shape that the GPU cannot run."""
-        driver = load_driver()
+    def __init__(
+        self,
+        kernel: LoadedKernel,
+        signature: KernelSignature,
+        shape: LaunchShape,
+        constants: Sequence[npt.NDArray[Any]] = (),
+    ):
+        """constants: arrays that are copied to the GPU now; each launch passes them after y.
+
+        Raises DeviceError for a launch shape that the GPU cannot run, DeviceMemoryError.
+        """
         self.kernel = kernel
         self.signature = signature
         self.shape = shape
         _require_launchable(kernel, shape)
+        self._constants = [ConstantArray(array, kernel.gpu.ordinal) for array in constants]
+        pointers = [constant.pointer for constant in self._constants]
+        self._arguments = LaunchArguments(shape, 3 if signature.has_residual else 2, pointers)
+        driver = load_driver()
         self._launch_kernel = driver.cuLaunchKernel
+        self._launch_overlapped = driver.cuLaunchKernelEx if shape.overlapped else None
         self._fixed = (kernel.function, *shape.grid, *shape.block, shape.shared_bytes)
-        self._buffers = _ArgumentBuffers(3 if signature.has_residual else 2)
         self._y_bytes = _byte_count(signature.y_shape, signature.dtype)
         self._x_bytes = _byte_count(signature.x_shape, signature.dtype)
 
@@ -175,14 +199,23 @@ class GpuKernel:
         return CallError(f"kernel @{self.kernel.name}: {role}: {error}")
 
     def _launch(self, views: tuple[ArrayView, ...], stream: int) -> None:
-        buffers = self._buffers
+        pointers = self._arguments.pointers
         for index, view in enumerate(views):
-            buffers.pointers[index] = view.pointer
-        (status,) = self._launch_kernel(*self._fixed, stream, buffers.address, 0)
+            pointers[index] = view.pointer
+        (status,) = self._launch_once(stream)
         if status:
-            self._launch_in_context(status, stream, buffers.address)
+            self._launch_in_context(status, stream)
 
-    def _launch_in_context(self, status: Any, stream: int, address: int) -> None:
+    def _launch_once(self, stream: int) -> tuple[Any]:
+        """Launch with the thread's arguments; returns the driver's status."""
+        arguments = self._arguments
+        if self._launch_overlapped is None:
+            return self._launch_kernel(*self._fixed, stream, arguments.address, 0)
+        arguments.config.hStream = stream
+        function = self.kernel.function
+        return self._launch_overlapped(arguments.config, function, arguments.address, 0)
+
+    def _launch_in_context(self, status: Any, stream: int) -> None:
         """Launch again in the kernel's context if `status` says that another one is current.
 
         A thread that has not used the GPU yet, or works with another GPU, gets here.
@@ -191,21 +224,76 @@ class GpuKernel:
         if int(status) not in (INVALID_CONTEXT, INVALID_HANDLE):
             raise driver_error(status, doing)
         with current_gpu(self.kernel.gpu.ordinal):
-            check(self._launch_kernel(*self._fixed, stream, address, 0), doing)
+            check(self._launch_once(stream), doing)
+
+    def replace_constant(self, number: int, array: npt.NDArray[Any], stream: int = 0) -> None:
+        """Overwrite a constant with another of its shape, after what `stream` holds now."""
+        self._constants[number].write(array, stream)
 
 
-class _ArgumentBuffers(threading.local):
-    """Where the driver reads a launch's arguments, one buffer for each thread that calls.
+class LaunchArguments(threading.local):
+    """What the driver reads at a launch, once for each thread that calls.
 
-    pointers: the arguments; address: of the array of their addresses, which the driver expects.
+    pointers: the kernel's arguments; the arrays of a call come first, then the constants.
+    address:  of the array of their addresses.
+    config:   of a launch that overlaps the one before it, else None.
     """
 
-    def __init__(self, count: int) -> None:
-        self.pointers = (ctypes.c_uint64 * count)()
+    def __init__(self, shape: LaunchShape, arrays: int, constants: Sequence[int]) -> None:
+        count = arrays + len(constants)
+        self.pointers = (ctypes.c_uint64 * count)(*[0] * arrays, *constants)
         first = ctypes.addressof(self.pointers)
         step = ctypes.sizeof(ctypes.c_uint64)
         self._addresses = (ctypes.c_void_p * count)(*(first + step * i for i in range(count)))
         self.address = ctypes.addressof(self._addresses)
+        self.config: Any = _overlapped_config(shape) if shape.overlapped else None
+
+
+def _overlapped_config(shape: LaunchShape) -> Any:
+    driver = load_driver()
+    attribute = driver.CUlaunchAttribute()
+    attribute.id = driver.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+    attribute.value.programmaticStreamSerializationAllowed = 1
+    config = driver.CUlaunchConfig()
+    config.gridDimX, config.gridDimY, config.gridDimZ = shape.grid
+    config.blockDimX, config.blockDimY, config.blockDimZ = shape.block
+    config.sharedMemBytes = shape.shared_bytes
+    config.attrs = [attribute]
+    config.numAttrs = 1
+    return config
+
+
+class ConstantArray:
+    """A copy of an array in the memory of a GPU, freed with this object."""
+
+    def __init__(self, array: npt.NDArray[Any], ordinal: int) -> None:
+        """Raises DeviceMemoryError."""
+        driver = load_driver()
+        self._ordinal = ordinal
+        self._bytes = array.nbytes
+        self.pointer = 0
+        with current_gpu(ordinal):
+            doing = f"allocating {array.nbytes} bytes for a packed matrix on GPU {ordinal}"
+            self.pointer = int(check(driver.cuMemAlloc(max(1, array.nbytes)), doing))
+        self.write(array, 0)
+
+    def write(self, array: npt.NDArray[Any], stream: int) -> None:
+        """Copy `array` there, in the order of `stream`; returns when it was read."""
+        if array.nbytes != self._bytes:
+            raise DeviceError(f"expected {self._bytes} bytes for a constant, got {array.nbytes}")
+        driver = load_driver()
+        contiguous = np.ascontiguousarray(array)
+        doing = "copying a packed matrix to the GPU"
+        with current_gpu(self._ordinal):
+            address = contiguous.ctypes.data
+            check(driver.cuMemcpyHtoDAsync(self.pointer, address, self._bytes, stream), doing)
+            check(driver.cuStreamSynchronize(stream), doing)
+
+    def __del__(self) -> None:
+        if self.pointer:
+            # At the end of the process the driver may be gone already.
+            with contextlib.suppress(Exception), current_gpu(self._ordinal):
+                load_driver().cuMemFree(self.pointer)
 
 
 def _byte_count(shape: tuple[int, ...], dtype: str) -> int:

@@ -18,6 +18,7 @@ from sparsert_ir.dialects.sparsert.attributes import (
     ActivationAttr,
     CSRAttr,
     ScheduleAttr,
+    StreamLayoutAttr,
 )
 from sparsert_ir.dialects.sparsert.checks import lane_element, lane_width
 from sparsert_ir.dialects.sparsert.pointer import PtrAccumulateOp, PtrWriteRowsOp
@@ -60,7 +61,7 @@ Sparsert = Dialect(
         PtrAccumulateOp,
         PtrWriteRowsOp,
     ],
-    [CSRAttr, ActivationAttr, ScheduleAttr],
+    [CSRAttr, ActivationAttr, ScheduleAttr, StreamLayoutAttr],
 )
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "Sparsert",
     "SpmmOp",
     "StoreColumnsOp",
+    "StreamLayoutAttr",
     "TiledSpmmOp",
     "WritePanelOp",
     "WriteRowsOp",

@@ -10,6 +10,7 @@ from xdsl.printer import Printer
 from xdsl.utils.str_enum import StrEnum
 
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.packing import StreamLayout
 from sparsert_ir.schedule import Schedule
 
 
@@ -65,3 +66,28 @@ class ScheduleAttr(Data[Schedule]):
             if getattr(self.data, field.name) != field.default
         )
         printer.print_string("<" + ", ".join(changed) + ">")
+
+
+@irdl_attr_definition
+class StreamLayoutAttr(Data[StreamLayout]):
+    """How a packed matrix lies in memory: `#sparsert.stream_layout<panel_rows = 4, ...>`."""
+
+    name = "sparsert.stream_layout"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> StreamLayout:
+        numbers: dict[str, int] = {}
+        with parser.in_angle_brackets():
+            for position, field in enumerate(fields(StreamLayout)):
+                if position:
+                    parser.parse_punctuation(",")
+                parser.parse_keyword(field.name)
+                parser.parse_punctuation("=")
+                numbers[field.name] = parser.parse_integer(allow_boolean=False)
+        if min(numbers.values()) < 1:
+            parser.raise_error("stream_layout: expected numbers of 1 or more")
+        return StreamLayout(**numbers)
+
+    def print_parameter(self, printer: Printer) -> None:
+        texts = (f"{field.name} = {getattr(self.data, field.name)}" for field in fields(self.data))
+        printer.print_string("<" + ", ".join(texts) + ">")

@@ -14,6 +14,9 @@ from xdsl.dialects.builtin import (
     MemRefType,
     TensorType,
     VectorType,
+    i8,
+    i16,
+    i32,
 )
 from xdsl.dialects.llvm import LLVMPointerType
 from xdsl.ir import Attribute, SSAValue
@@ -48,6 +51,12 @@ def check_float(element_type: Attribute, what: str) -> None:
     expect(known, f"{what} of element type", "f16, f32 or f64", element_type)
 
 
+def check_number(element_type: Attribute, what: str) -> None:
+    """What lanes may hold: a float, or an index of a packed matrix."""
+    if element_type not in (i8, i16, i32):
+        check_float(element_type, what)
+
+
 def check_float_elements(dense: Dense | None, what: str) -> None:
     """As `check_float`, where the attribute is given."""
     if dense is not None:
@@ -57,7 +66,7 @@ def check_float_elements(dense: Dense | None, what: str) -> None:
 def check_memory(buffer: SSAValue, what: str, rank: int = 1) -> None:
     """A memref of numbers and of known size, with at least `rank` dimensions."""
     kind = cast(MemRefType[Attribute], buffer.type)
-    check_float(kind.element_type, what)
+    check_number(kind.element_type, what)
     shape = kind.get_shape()
     expect(len(shape) >= rank, f"{what} of rank", f"{rank} or more", len(shape))
     expect(min(shape) >= 0, f"{what} of", "known size", kind)
@@ -65,11 +74,22 @@ def check_memory(buffer: SSAValue, what: str, rank: int = 1) -> None:
 
 def check_lane(lane: Attribute) -> None:
     """A number, or a vector of one dimension that is not scalable."""
-    check_float(lane_element(lane), "a lane")
+    check_number(lane_element(lane), "a lane")
     if isinstance(lane, VectorType):
         kind = cast(VectorType[Attribute], lane)
         plain = kind.get_num_dims() == 1 and kind.get_num_scalable_dims() == 0
         expect(plain and kind.get_shape()[0] >= 1, "a lane such as", "vector<4xf32>", kind)
+
+
+def check_lane_of(lane: Attribute, buffer: SSAValue) -> None:
+    """A lane and the memory that it is loaded from or stored to hold the same kind of number."""
+    element_type = cast(MemRefType[Attribute], buffer.type).element_type
+    expect(
+        lane_element(lane) == element_type,
+        "a lane of element type",
+        element_type,
+        lane_element(lane),
+    )
 
 
 def check_sizes(sizes: Sequence[int], what: str) -> None:

@@ -36,6 +36,7 @@ from sparsert_ir.dialects.sparsert.checks import (
     check_element_type,
     check_float_elements,
     check_lane,
+    check_lane_of,
     check_lanes,
     check_memory,
     check_positive,
@@ -139,6 +140,7 @@ class LoadColumnsOp(IRDLOperation):
     def verify_(self) -> None:
         check_memory(self.memref, "a memref")
         check_lane(self.result.type)
+        check_lane_of(self.result.type, self.memref)
         rank = cast(MemRefType[Attribute], self.memref.type).get_num_dims()
         expect(len(self.indices) == rank, "indices, in number,", rank, len(self.indices))
 
@@ -176,6 +178,7 @@ class StoreColumnsOp(IRDLOperation):
     def verify_(self) -> None:
         check_memory(self.memref, "a memref")
         check_lane(self.value.type)
+        check_lane_of(self.value.type, self.memref)
         rank = cast(MemRefType[Attribute], self.memref.type).get_num_dims()
         expect(len(self.indices) == rank, "indices, in number,", rank, len(self.indices))
 

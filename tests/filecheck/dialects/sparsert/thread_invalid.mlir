@@ -248,8 +248,16 @@ func.func @f(%w: tensor<1x4xf16, #sparsert.csr>, %x: memref<4x8xf16>, %i: index)
 
 // -----
 
+func.func @f(%m: memref<4x8xi64>, %i: index) {
+  // expected-error@+1 {{'sparsert.load_columns': expected a memref of element type f16, f32 or f64, got i64}}
+  %0 = sparsert.load_columns %m[%i, %i] : memref<4x8xi64>, vector<2xi64>
+  func.return
+}
+
+// -----
+
 func.func @f(%m: memref<4x8xi32>, %i: index) {
-  // expected-error@+1 {{'sparsert.load_columns': expected a memref of element type f16, f32 or f64, got i32}}
+  // expected-error@+1 {{'sparsert.load_columns': expected a lane of element type i32, got f32}}
   %0 = sparsert.load_columns %m[%i, %i] : memref<4x8xi32>, f32
   func.return
 }
@@ -289,7 +297,7 @@ func.func @f(%m: memref<4x8xf32>, %i: index) {
 // -----
 
 func.func @f(%m: memref<4x8xf32>, %i: index) {
-  // expected-error@+1 {{'sparsert.load_columns': expected a lane of element type f16, f32 or f64, got i32}}
+  // expected-error@+1 {{'sparsert.load_columns': expected a lane of element type f32, got i32}}
   %0 = sparsert.load_columns %m[%i, %i] : memref<4x8xf32>, vector<4xi32>
   func.return
 }

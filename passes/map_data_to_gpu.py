@@ -1,0 +1,573 @@
+"""sparsert-map-data-to-gpu: the matrix becomes a stream of data that the warps of a grid read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects import arith, func, math, memref, scf, vector
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    ArrayAttr,
+    IntegerAttr,
+    MemRefType,
+    ModuleOp,
+    SymbolRefAttr,
+    UnitAttr,
+    VectorType,
+    f32,
+    i16,
+    i32,
+    i64,
+)
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+
+from sparsert_ir.building import (
+    Code,
+    Values,
+    array_type,
+    constant_table,
+    memref_of,
+    workgroup_buffer,
+)
+from sparsert_ir.dense import Dense, IntArray, to_dense, to_numpy
+from sparsert_ir.dialects import gpu, nvvm
+from sparsert_ir.dialects.sparsert import (
+    LoadColumnsOp,
+    StoreColumnsOp,
+    StreamLayoutAttr,
+    lane_element,
+    lane_width,
+)
+from sparsert_ir.epilogue import RowWriter, convert, splat, with_element
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.kernel_function import ProductFunction, product_functions
+from sparsert_ir.packing import WARP, StreamLayout, pack_stream
+
+X_SLICE = "x_slice"
+SHARED_MEMORY = 48 * 1024
+"""Bytes of shared memory of a block that every GPU has."""
+_WORKGROUP_MEMORY = 3
+_INDEX_LIMIT = 2**16 - 1
+_LARGEST_GRID_Y = 65535
+
+
+@dataclass(frozen=True)
+class MapDataToGpu(ModulePass):
+    """Turn each function of one `tiled_spmm` into a kernel that streams the packed matrix, and its
+    launch; the packed arrays are constants of the module that the launch passes to the kernel.
+
+    Each warp computes one panel for `columns-per-thread` columns. A slice of x is staged in shared
+    memory of at most `shared-memory` bytes (default: 49152, which every GPU has); lanes gather from
+    it and add in f32; the lanes of a row add up their sums by shuffles, in a fixed order.
+
+    Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition`; one K group;
+    functions whose body is one product.
+    Guarantees: memrefs instead of tensors; the kernel's arguments are the function's, then the
+    packed arrays; the code does not grow with the matrix.
+    """
+
+    name = "sparsert-map-data-to-gpu"
+
+    shared_memory: int = SHARED_MEMORY
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for product in product_functions(op, self.name):
+            builder = StreamKernelBuilder.of(product, self.shared_memory)
+            kernels = builder.build()
+            block = op.body.block
+            for table in builder.constants():
+                block.insert_op_before(table, product.function)
+            block.insert_op_before(builder.launcher(kernels.sym_name.data), product.function)
+            block.insert_op_after(kernels, product.function)
+            product.function.detach()
+            product.function.erase()
+            op.attributes["gpu.container_module"] = UnitAttr()
+
+
+def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
+    """The layout that a schedule asks for; as few slices of x as fit in shared memory."""
+    schedule = product.schedule
+    depth = product.constant.shape[1]
+    row_bytes = schedule.columns_per_thread * product.element_type.bitwidth // 8
+    rows = min(shared_memory // row_bytes - 1, _INDEX_LIMIT)
+    if rows < 1:
+        raise ScheduleError(
+            f"schedule: expected a row of x of at most {shared_memory // 2} bytes, got {row_bytes};"
+            " use fewer columns_per_thread"
+        )
+    slices = -(-depth // rows)
+    return StreamLayout(
+        panel_rows=product.panel_height,
+        chunk=schedule.chunk,
+        slice_columns=-(-depth // slices),
+        slices=slices,
+        row_bytes=row_bytes,
+    )
+
+
+def _check(product: ProductFunction) -> None:
+    schedule = product.schedule
+    height = schedule.rows_per_panel
+    if height > WARP or WARP % height:
+        raise ScheduleError(
+            f"schedule: with lowering = data, rows_per_panel must divide {WARP}, got {height}"
+        )
+    if schedule.threads % WARP or schedule.threads > 1024:
+        raise ScheduleError(
+            "schedule: with lowering = data, threads must be a multiple of 32 up to 1024, got"
+            f" {schedule.threads}"
+        )
+    for knob, allowed in (
+        ("columns_per_thread", (1, 2, 4, 8, 16)),
+        ("chunk", (1, 2, 4, 8)),
+        ("k_groups", (1,)),
+    ):
+        if getattr(schedule, knob) not in allowed:
+            numbers = ", ".join(map(str, allowed))
+            raise ScheduleError(
+                f"schedule: with lowering = data, {knob} must be one of {numbers}, got"
+                f" {getattr(schedule, knob)}"
+            )
+    if product.sum_type != f32 or product.fold not in (None, 1):
+        raise ScheduleError(
+            "schedule: with lowering = data, sums are in f32: accumulation must be f32 for f16,"
+            f" got {schedule.accumulation}"
+        )
+    tiles = -(-product.columns // schedule.columns_per_thread)
+    if tiles > _LARGEST_GRID_Y:
+        raise ScheduleError(
+            f"schedule: with lowering = data, expected at most {_LARGEST_GRID_Y} tiles of"
+            f" columns_per_thread columns, got {tiles}"
+        )
+
+
+def _up_to(number: int, step: int) -> int:
+    """The next multiple of `step`."""
+    return -(-number // step) * step
+
+
+def _whole_blocks(panels: IntArray, warps: int) -> IntArray:
+    """The panels, with empty ones added so that every warp of the grid has one."""
+    missing = -panels.shape[0] % warps
+    return np.concatenate([panels, np.full((missing, panels.shape[1]), -1, np.int32)])
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """Where a lane works: its warp's panel, its place in the stream, its row and first column.
+
+    number: of the row in the matrix; -1 where the panel is not full.
+    """
+
+    panel: SSAValue
+    lane: SSAValue
+    number: SSAValue
+    first_of_row: SSAValue
+    column: SSAValue
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Chunks of a lane in registers: values, indices, whether each is inside the panel."""
+
+    values: Values
+    indices: Values
+
+    def all(self) -> list[SSAValue]:
+        return [*self.values, *self.indices]
+
+
+@dataclass(frozen=True)
+class StreamKernelBuilder:
+    """Writes the kernel, the launch and the packed arrays of one product."""
+
+    product: ProductFunction
+    layout: StreamLayout
+    tables: dict[str, Dense]
+
+    @classmethod
+    def of(cls, product: ProductFunction, shared_memory: int) -> "StreamKernelBuilder":
+        _check(product)
+        layout = stream_layout(product, shared_memory)
+        panels = _whole_blocks(to_numpy(product.product.panels), product.schedule.threads // WARP)
+        stream = pack_stream(*product.constant.arrays(), panels, layout)
+        tables = {
+            "values": to_dense(stream.values),
+            "indices": to_dense(stream.indices),
+            "starts": to_dense(stream.starts),
+            "rows": to_dense(panels.ravel()),
+        }
+        bias = product.bias()
+        if bias is not None:
+            tables["bias"] = bias
+        return cls(product, layout, tables)
+
+    @property
+    def _width(self) -> int:
+        """Columns that a lane computes."""
+        return self.product.schedule.columns_per_thread
+
+    @property
+    def _lane_type(self) -> Attribute:
+        return f32 if self._width == 1 else VectorType(f32, [self._width])
+
+    @property
+    def _elements_of_16_bytes(self) -> int:
+        """Elements of x that the widest load takes."""
+        return 128 // self.product.element_type.bitwidth
+
+    @property
+    def _warps(self) -> int:
+        return self.product.schedule.threads // WARP
+
+    def _x_slice_type(self) -> MemRefType[Attribute]:
+        # One row of zeros, and as many more as make the array whole 16-byte pieces.
+        rows = _up_to(self.layout.slice_columns + 1, max(1, self._elements_of_16_bytes))
+        shape = [rows, self._width]
+        return array_type(shape, self.product.element_type, _WORKGROUP_MEMORY)
+
+    def constants(self) -> list[Operation]:
+        """The packed arrays as constants of the module."""
+        return [constant_table(self._table_name(key), data) for key, data in self.tables.items()]
+
+    def _table_name(self, key: str) -> str:
+        return f"{self.product.name}_{key}"
+
+    def launcher(self, module_name: str) -> func.FuncOp:
+        """The function that launches the kernel with the packed arrays."""
+        product = self.product
+        types = product.buffer_types()
+        block = Block(arg_types=types)
+        code = Code(block)
+        panels = -(-product.panel_count // self._warps)
+        grid = [code.index(panels), code.index(-(-product.columns // self._width)), code.index(1)]
+        threads = [code.index(product.schedule.threads), code.index(1), code.index(1)]
+        tables = [
+            code.insert(memref.GetGlobalOp(self._table_name(key), memref_of(data.type)))
+            for key, data in self.tables.items()
+        ]
+        kernel = SymbolRefAttr(module_name, [product.name])
+        code.do(gpu.LaunchFuncOp(kernel, grid, threads, [*block.args, *tables]))
+        code.do(func.ReturnOp())
+        return func.FuncOp(product.name, (types, []), Region(block))
+
+    def build(self) -> gpu.ModuleOp:
+        product = self.product
+        buffers = product.buffer_types()
+        types = [*buffers, *(memref_of(data.type) for data in self.tables.values())]
+        block = Block(arg_types=types)
+        code = Code(block)
+        arrays: list[SSAValue] = list(block.args[len(buffers) :])
+        tables = dict(zip(self.tables, arrays, strict=True))
+        self._write_body(code, list(block.args[: len(buffers)]), tables)
+        code.do(gpu.ReturnOp())
+        threads = (product.schedule.threads, 1, 1)
+        kernel = gpu.FuncOp(product.name, types, Region(block), threads)
+        kernel.attributes["sparsert.schedule"] = product.schedule_attr()
+        kernel.attributes["sparsert.layout"] = StreamLayoutAttr(self.layout)
+        kernel.attributes["sparsert.constants"] = IntegerAttr(len(self.tables), i64)
+        contents: list[Operation] = [workgroup_buffer(X_SLICE, self._x_slice_type()), kernel]
+        return gpu.ModuleOp(f"{product.name}_kernels", Region(Block(contents)))
+
+    def _write_body(self, code: Code, buffers: list[SSAValue], tables: dict[str, SSAValue]) -> None:
+        product = self.product
+        where = self._lane(code, tables["rows"])
+        x = buffers[product.position(product.product.x)]
+        staged = code.table(X_SLICE, self._x_slice_type())
+        zero = splat(code, code.number(0.0, f32), self._lane_type)
+        total = zero
+        for number in range(self.layout.slices):
+            total = self._add_slice(code, number, x, staged, tables, where, total)
+        total = self._add_lanes(code, total)
+        self._write(code, total, buffers, tables, where)
+
+    def _lane(self, code: Code, rows: SSAValue) -> _Lane:
+        thread = code.insert(gpu.ThreadIdOp("x"))
+        warp_size = code.index(WARP)
+        lane = code.insert(arith.RemUIOp(thread, warp_size))
+        warp = code.insert(arith.DivUIOp(thread, warp_size))
+        first = code.multiply(code.insert(gpu.BlockIdOp("x")), code.index(self._warps))
+        panel = code.add(first, warp)
+        per_row = code.index(self.layout.lanes_per_row)
+        slot = code.insert(arith.DivUIOp(lane, per_row))
+        height = code.index(self.layout.panel_rows)
+        # Loaded here rather than where it is needed, to be there by then.
+        row = code.load(rows, code.add(code.multiply(panel, height), slot))
+        place = code.insert(arith.RemUIOp(lane, per_row))
+        tile = code.insert(gpu.BlockIdOp("y"))
+        column = code.multiply(tile, code.index(self._width))
+        return _Lane(panel, lane, row, code.compare(place, "eq", code.index(0)), column)
+
+    def _add_slice(
+        self,
+        code: Code,
+        number: int,
+        x: SSAValue,
+        staged: SSAValue,
+        tables: dict[str, SSAValue],
+        where: _Lane,
+        total: SSAValue,
+    ) -> SSAValue:
+        """Load the first chunks, stage the slice of x meanwhile, then multiply chunk by chunk."""
+        place = code.add(
+            code.multiply(where.panel, code.index(self.layout.slices)), code.index(number)
+        )
+        begin = code.as_index(code.load(tables["starts"], place))
+        end = code.as_index(code.load(tables["starts"], code.add(place, code.index(1))))
+        stages = self.product.schedule.stages
+        first = self._load_batch(code, tables, where, begin, end)
+        if number == 0 and self.product.schedule.launch == "overlapped":
+            code.do(nvvm.GridWaitOp())
+            code.do(nvvm.GridLaunchDependentsOp())
+        if number > 0:
+            code.do(gpu.BarrierOp())
+        self._stage(code, number, x, staged, where)
+        code.do(gpu.BarrierOp())
+
+        def one_batch(inner: Code, step: SSAValue, carried: Values) -> Values:
+            batch = _Batch(carried[1 : 1 + stages], carried[1 + stages :])
+            after = inner.add(step, inner.index(stages))
+            following = self._next_batch(inner, tables, where, after, end, batch)
+            new_total = carried[0]
+            for i in range(stages):
+                new_total = self._add_chunk(inner, batch, i, step, end, staged, new_total)
+            return [new_total, *following]
+
+        carried = [total, *first.all()]
+        return code.sum_loop(begin, end, code.index(stages), carried, one_batch)[0]
+
+    def _load_batch(
+        self,
+        code: Code,
+        tables: dict[str, SSAValue],
+        where: _Lane,
+        begin: SSAValue,
+        end: SSAValue,
+    ) -> _Batch:
+        """Chunks of the steps from `begin` on; past the end, the last one again."""
+        last = code.insert(arith.SubiOp(end, code.index(1)))
+        chunk = self.layout.chunk
+        values: list[SSAValue] = []
+        indices: list[SSAValue] = []
+        for i in range(self.product.schedule.stages):
+            step = code.minimum(code.add(begin, code.index(i)), last)
+            place = code.add(code.multiply(step, code.index(WARP)), where.lane)
+            for key, into in (("values", values), ("indices", indices)):
+                element = cast(MemRefType[Attribute], tables[key].type).element_type
+                kind = VectorType(element, [chunk])
+                into.append(code.insert(LoadColumnsOp(tables[key], [place, code.index(0)], kind)))
+        return _Batch(values, indices)
+
+    def _next_batch(
+        self,
+        code: Code,
+        tables: dict[str, SSAValue],
+        where: _Lane,
+        begin: SSAValue,
+        end: SSAValue,
+        old: _Batch,
+    ) -> Values:
+        """The chunks from `begin` on where there are any, else anything."""
+        more = code.compare(begin, "ult", end)
+        load, skip = Block(), Block()
+        inner = Code(load)
+        inner.end_with(self._load_batch(inner, tables, where, begin, end).all())
+        Code(skip).end_with(old.all())
+        kinds = [value.type for value in old.all()]
+        return code.do(scf.IfOp(more, kinds, Region(load), Region(skip)))
+
+    def _add_chunk(
+        self,
+        code: Code,
+        batch: _Batch,
+        number: int,
+        step: SSAValue,
+        end: SSAValue,
+        staged: SSAValue,
+        total: SSAValue,
+    ) -> SSAValue:
+        """`total` plus the products of one chunk, if its step is inside the panel."""
+        inside = code.compare(code.add(step, code.index(number)), "ult", end)
+        yes, no = Block(), Block()
+        inner = Code(yes)
+        values = convert(inner, batch.values[number], f32)
+        added = total
+        for place in range(self.layout.chunk):
+            value = inner.insert(vector.ExtractOp(values, [place], f32))
+            index = inner.insert(vector.ExtractOp(batch.indices[number], [place], i16))
+            wide = inner.insert(arith.ExtUIOp(index, i32))
+            added = self._multiply_add(inner, staged, inner.as_index(wide), value, added)
+        inner.end_with([added])
+        Code(no).end_with([total])
+        return code.do(scf.IfOp(inside, [total.type], Region(yes), Region(no)))[0]
+
+    def _multiply_add(
+        self, code: Code, staged: SSAValue, row: SSAValue, value: SSAValue, total: SSAValue
+    ) -> SSAValue:
+        lane = self._lane_type
+        x_lane = with_element(lane, self.product.element_type)
+        x = code.insert(LoadColumnsOp(staged, [row, code.index(0)], x_lane))
+        fma = vector.FMAOp if self._width > 1 else math.FmaOp
+        return code.insert(fma(splat(code, value, lane), convert(code, x, f32), total))
+
+    def _stage(self, code: Code, number: int, x: SSAValue, staged: SSAValue, where: _Lane) -> None:
+        """Copy slice `number` of x, for this block's columns, to shared memory; a zero row last."""
+        depth = self.product.constant.shape[1]
+        first = number * self.layout.slice_columns
+        rows = min(self.layout.slice_columns, depth - first)
+        thread = code.insert(gpu.ThreadIdOp("x"))
+        step = code.index(self.product.schedule.threads)
+        whole = self._whole_lane_bytes(first, rows)
+        if whole is not None:
+            self._stage_flat(code, first, rows, x, staged, whole)
+        else:
+
+            def one(inner: Code, element: SSAValue) -> None:
+                width = inner.index(self._width)
+                row = inner.insert(arith.DivUIOp(element, width))
+                within = inner.insert(arith.RemUIOp(element, width))
+                column = inner.add(where.column, within)
+                self._stage_element(inner, x, staged, row, within, column, first)
+
+            code.loop(thread, code.index(rows * self._width), step, one)
+        is_zero_row = code.compare(thread, "ult", code.index(self._width))
+
+        def clear(inner: Code) -> None:
+            zero = inner.number(0.0, self.product.element_type)
+            row = inner.index(self.layout.slice_columns)
+            inner.do(StoreColumnsOp(zero, staged, [row, thread]))
+
+        code.when(is_zero_row, clear)
+
+    def _stage_element(
+        self,
+        code: Code,
+        x: SSAValue,
+        staged: SSAValue,
+        row: SSAValue,
+        within: SSAValue,
+        column: SSAValue,
+        first: int,
+    ) -> None:
+        """One element; columns past the last are 0."""
+        element_type = self.product.element_type
+        columns = self.product.columns
+        row_of_x = code.add(row, code.index(first))
+        if columns % self._width == 0:
+            value = code.load(x, row_of_x, column)
+        else:
+            inside = code.compare(column, "ult", code.index(columns))
+            yes, no = Block(), Block()
+            inner = Code(yes)
+            inner.end_with([inner.load(x, row_of_x, column)])
+            outer = Code(no)
+            outer.end_with([outer.number(0.0, element_type)])
+            value = code.do(scf.IfOp(inside, [element_type], Region(yes), Region(no)))[0]
+        code.do(StoreColumnsOp(value, staged, [row, within]))
+
+    def _whole_lane_bytes(self, first: int, rows: int) -> int | None:
+        """Elements of a 16-byte copy, where the slice is contiguous in x and made of such."""
+        elements = self._elements_of_16_bytes
+        contiguous = self.product.columns == self._width
+        fits = all(size * self._width % elements == 0 for size in (first, rows))
+        whole = self.product.constant.shape[1] * self._width % elements == 0
+        return elements if contiguous and fits and whole else None
+
+    def _stage_flat(
+        self, code: Code, first: int, rows: int, x: SSAValue, staged: SSAValue, elements: int
+    ) -> None:
+        """Copy a contiguous slice 16 bytes at a time."""
+        source = flattened(code, x)
+        target = flattened(code, staged)
+        kind = VectorType(self.product.element_type, [elements])
+        begin = code.multiply(code.insert(gpu.ThreadIdOp("x")), code.index(elements))
+        step = code.index(self.product.schedule.threads * elements)
+        offset = code.index(first * self._width)
+
+        def one(inner: Code, place: SSAValue) -> None:
+            value = inner.insert(LoadColumnsOp(source, [inner.add(place, offset)], kind))
+            inner.do(StoreColumnsOp(value, target, [place]))
+
+        code.loop(begin, code.index(rows * self._width), step, one)
+
+    def _add_lanes(self, code: Code, total: SSAValue) -> SSAValue:
+        """Add up the sums of a row's lanes: neighbours first, then pairs of them."""
+        distance = 1
+        while distance < self.layout.lanes_per_row:
+            parts = _elements(code, total)
+            others = [code.insert(gpu.ShuffleOp("xor", part, distance)) for part in parts]
+            total = code.insert(arith.AddfOp(total, _joined(code, others)))
+            distance *= 2
+        return total
+
+    def _write(
+        self,
+        code: Code,
+        total: SSAValue,
+        buffers: list[SSAValue],
+        tables: dict[str, SSAValue],
+        where: _Lane,
+    ) -> None:
+        """The first lane of each row applies the epilogue and stores."""
+        op = self.product.product
+        zero = code.insert(arith.ConstantOp.from_int_and_width(0, 32))
+        present = code.both(code.compare(where.number, "sge", zero), where.first_of_row)
+        residual = None if op.residual is None else buffers[self.product.position(op.residual)]
+        writer = RowWriter(
+            y=buffers[-1],
+            residual=residual,
+            bias_table=tables.get("bias"),
+            activation=op.activation,
+            residual_after_activation=op.residual_after_activation,
+            streaming=self.product.schedule.stores == "streaming",
+        )
+
+        def write(inner: Code) -> None:
+            row = inner.as_index(where.number)
+            if self.product.columns % self._width == 0:
+                writer.write(inner, total, row, where.column)
+                return
+            for place, part in enumerate(_elements(inner, total)):
+                column = inner.add(where.column, inner.index(place))
+                inside = inner.compare(column, "ult", inner.index(self.product.columns))
+                inner.when(
+                    inside,
+                    lambda last, part=part, column=column: writer.write(last, part, row, column),
+                )
+
+        code.when(present, write)
+
+
+def flattened(code: Code, buffer: SSAValue) -> SSAValue:
+    """A row-major buffer as one row of all its elements."""
+    kind = cast(MemRefType[Attribute], buffer.type)
+    rows, columns = kind.get_shape()
+    flat = MemRefType(kind.element_type, [rows * columns], memory_space=kind.memory_space)
+    both = ArrayAttr([ArrayAttr([IntegerAttr(0, i64), IntegerAttr(1, i64)])])
+    view = memref.CollapseShapeOp(
+        operands=[buffer], result_types=[flat], properties={"reassociation": both}
+    )
+    return code.insert(view)
+
+
+def _elements(code: Code, lane: SSAValue) -> list[SSAValue]:
+    """The columns of a lane as numbers."""
+    width = lane_width(lane.type)
+    if width == 1:
+        return [lane]
+    element = lane_element(lane.type)
+    return [code.insert(vector.ExtractOp(lane, [place], element)) for place in range(width)]
+
+
+def _joined(code: Code, numbers: Sequence[SSAValue]) -> SSAValue:
+    """Numbers as the columns of a lane."""
+    if len(numbers) == 1:
+        return numbers[0]
+    kind = VectorType(cast(AnyFloat, numbers[0].type), [len(numbers)])
+    lane = splat(code, numbers[0], kind)
+    for place, number in enumerate(numbers[1:], start=1):
+        lane = code.insert(vector.InsertOp(number, lane, [place]))
+    return lane

@@ -1,0 +1,133 @@
+"""The nonzeros of a matrix in the order in which the lanes of a GPU's warps read them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsert_ir.dense import Array, IntArray
+
+WARP = 32
+_BANK_BYTES = 128
+"""Bytes that shared memory delivers to a warp at once, from as many places as there are banks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamLayout:
+    """Where a nonzero lies in the stream, and which lane multiplies it.
+
+    A warp computes one panel of `panel_rows` rows; `WARP // panel_rows` lanes share a row, and a
+    lane takes `chunk` nonzeros at a time. A step of the warp is one chunk of every lane.
+    The columns of the matrix are cut into slices of `slice_columns`; a panel's steps of one slice
+    follow each other. Column indices count from the start of the slice.
+
+    row_bytes: bytes of one row of x in shared memory; decides which rows lie in the same bank.
+    """
+
+    panel_rows: int
+    chunk: int
+    slice_columns: int
+    slices: int
+    row_bytes: int
+
+    @property
+    def lanes_per_row(self) -> int:
+        return WARP // self.panel_rows
+
+    @property
+    def banks(self) -> int:
+        """Rows of x that can be read at once: their number modulo this tells them apart."""
+        return max(1, _BANK_BYTES // max(self.row_bytes, 4))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A packed matrix of S slices, P panels of R rows and T steps.
+
+    values:  (T * 32) x chunk; 0 where a lane has no nonzero left.
+    indices: (T * 32) x chunk, int16 holding unsigned column numbers within the slice;
+             `slice_columns`, a row of zeros in shared memory, where a lane has no nonzero left.
+    starts:  P * S + 1 steps: panel p, slice s begins at `starts[p * S + s]`.
+    """
+
+    values: Array
+    indices: Array
+    starts: IntArray
+
+
+def similar_panels(row_lengths: Array, rows_per_panel: int) -> IntArray:
+    """Rows of about the same number of nonzeros share a panel, the longest first.
+
+    Lanes of a warp advance together, so a panel takes as many steps as its longest row.
+    Returns P x R row numbers, filled up with -1.
+    """
+    order = np.argsort(-row_lengths, kind="stable").astype(np.int32)
+    panels = -(-order.size // rows_per_panel)
+    table = np.full(panels * rows_per_panel, -1, np.int32)
+    table[: order.size] = order
+    return table.reshape(panels, rows_per_panel)
+
+
+def pack_stream(
+    offsets: Array, columns: Array, values: Array, panels: IntArray, layout: StreamLayout
+) -> Stream:
+    """Pack a CSR matrix; vectorised, a few sorts of its nonzeros.
+
+    The nonzeros of a row are dealt to its lanes so that lanes which read at the same time read from
+    different banks of shared memory where they can.
+    """
+    segment, local, slot = _segments(offsets, columns, panels, layout)
+    order = _bank_order(segment, local, slot, layout)
+    segments = panels.size * layout.slices
+    counts = np.bincount(segment, minlength=segments)
+    place = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    per_step = layout.chunk * layout.lanes_per_row
+    steps = -(-counts.reshape(panels.shape[0], layout.panel_rows, layout.slices) // per_step)
+    starts = np.zeros(panels.shape[0] * layout.slices + 1, np.int64)
+    np.cumsum(np.maximum(steps.max(axis=1), 1).ravel(), out=starts[1:])
+    slot_in_panel = slot[order] % layout.panel_rows
+    of_panel = slot[order] // layout.panel_rows * layout.slices + segment[order] % layout.slices
+    step = starts[of_panel] + place // per_step
+    within = place % per_step
+    lane = slot_in_panel * layout.lanes_per_row + within % layout.lanes_per_row
+    index = (step * WARP + lane) * layout.chunk + within // layout.lanes_per_row
+    length = int(starts[-1]) * WARP * layout.chunk
+    packed = np.zeros(length, values.dtype)
+    packed[index] = values[order]
+    numbers = np.full(length, layout.slice_columns, np.uint16)
+    numbers[index] = local[order]
+    shape = (-1, layout.chunk)
+    return Stream(
+        packed.reshape(shape), numbers.view(np.int16).reshape(shape), starts.astype(np.int32)
+    )
+
+
+def _segments(
+    offsets: Array, columns: Array, panels: IntArray, layout: StreamLayout
+) -> tuple[Array, Array, Array]:
+    """For each nonzero: its (slot, slice) as one number, its column in the slice, its slot.
+
+    A slot is a row's place in the panels.
+    """
+    rows = panels.ravel()
+    slot_of_row = np.empty(offsets.size - 1, np.int64)
+    slot_of_row[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+    slot = np.repeat(slot_of_row, np.diff(offsets))
+    slice_number, local = np.divmod(columns.astype(np.int64), layout.slice_columns)
+    return slot * layout.slices + slice_number, local, slot
+
+
+def _bank_order(segment: Array, local: Array, slot: Array, layout: StreamLayout) -> Array:
+    """Segment by segment, the nonzeros in rounds that take one of each bank.
+
+    Rows of a panel start their rounds at different banks, since they are read together.
+    """
+    shift = slot % layout.panel_rows * layout.lanes_per_row
+    bank = (local - shift) % layout.banks
+    key = segment * layout.banks + bank
+    by_bank = np.argsort(key, kind="stable")
+    counts = np.bincount(key)
+    counts = counts[counts > 0]
+    rank = np.empty(key.size, np.int64)
+    rank[by_bank] = np.arange(key.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    rounds = int(rank.max(initial=0)) + 1
+    return np.argsort((segment * rounds + rank) * layout.banks + bank, kind="stable")
