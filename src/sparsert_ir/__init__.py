@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparsert_ir.artefact import SavedKernel
+    from sparsert_ir.artefact import load_kernel_file as load
     from sparsert_ir.compiler import compile_spmm as compile  # noqa: A004
     from sparsert_ir.errors import SparsertError
     from sparsert_ir.kernel import Kernel, KernelStats
@@ -23,20 +25,24 @@ if TYPE_CHECKING:
 _PLACES = {
     "Kernel": "kernel:Kernel",
     "KernelStats": "kernel:KernelStats",
+    "SavedKernel": "artefact:SavedKernel",
     "Schedule": "schedule:Schedule",
     "SparseMatrix": "matrix:SparseMatrix",
     "SparsertError": "errors:SparsertError",
     "compile": "compiler:compile_spmm",
+    "load": "artefact:load_kernel_file",
     "load_matrix": "matrix_files.load:load_matrix",
 }
 
 __all__ = [
     "Kernel",
     "KernelStats",
+    "SavedKernel",
     "Schedule",
     "SparseMatrix",
     "SparsertError",
     "compile",
+    "load",
     "load_matrix",
 ]
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from sparsert_ir.dense import Array
 from sparsert_ir.errors import CallError
+
+Array: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """A compiled kernel without its compiler: what has to be kept, sent or stored to run it."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparsert_ir.runtime.device import require_gpu
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from sparsert_ir.host_kernel import HostKernel
     from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
 
@@ -23,6 +25,7 @@ class KernelBinary:
     has_loops:  whether the host's compiler has loops to improve.
     cubin:      the assembled `ptx` for a GPU of architecture `cubin_arch`; b"" where there is none.
     from_cache: whether the cubin came from the disk cache.
+    constants:  arrays, with their names, that every launch passes after y.
     """
 
     name: str
@@ -35,6 +38,7 @@ class KernelBinary:
     cubin: bytes = b""
     cubin_arch: str = ""
     from_cache: bool = False
+    constants: tuple[tuple[str, "npt.NDArray[Any]"], ...] = ()
 
     @property
     def is_gpu(self) -> bool:

@@ -4,7 +4,6 @@ import functools
 import re
 from typing import Any
 
-from sparsert_ir.emit.llvm_text import NVPTX_TRIPLE
 from sparsert_ir.errors import ArgumentError, CodegenError
 
 ARCHITECTURES = ("sm_70", "sm_72", "sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100")
@@ -32,6 +31,9 @@ def llvm_to_ptx(text: str, architecture: str) -> str:
     docs/performance.md); ptxas schedules and allocates registers.
     Raises ArgumentError for an unknown architecture, CodegenError if LLVM refuses the text.
     """
+    # Not at the top: what reads IR is not needed to compile a stored kernel for a CPU.
+    from sparsert_ir.emit.llvm_text import NVPTX_TRIPLE
+
     check_architecture(architecture)
     binding = _binding()
     module = parse_assembly(text)

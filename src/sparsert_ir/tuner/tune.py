@@ -1,6 +1,5 @@
 """The tuner: builds candidates in parallel processes, measures them one by one, keeps the best."""
 
-import importlib.metadata
 import os
 import platform
 import time
@@ -15,11 +14,12 @@ from sparsert_ir.candidates import best_candidates
 from sparsert_ir.errors import ArgumentError, TuningError
 from sparsert_ir.limits import limits_of
 from sparsert_ir.prediction import Product, predict_us
-from sparsert_ir.runtime.device import find_gpu, probe_gpus, require_gpu
+from sparsert_ir.runtime.device import find_gpu, require_gpu
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.tuner.measuring import Measure, gpu_measure, host_measure
 from sparsert_ir.tuner.progress import Report, progress_bar
 from sparsert_ir.tuner.record import CandidateReport, LayerKey, TuningRecord
+from sparsert_ir.versions import versions
 from sparsert_ir.worker_pool import Finished, WorkerPool
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class _Run:
         return TuningRecord(
             layer=LayerKey.of(self.layer, self.target),
             device=device_name(self.target),
-            versions=versions(self.target),
+            versions=versions(driver=self.target != "cpu"),
             schedule=best.schedule,
             us=best.measured_us,
             complete=len(self.reports) == len(self.jobs),
@@ -228,14 +228,6 @@ def device_name(target: str) -> str:
     """What `target` is measured on here."""
     gpu = None if target == "cpu" else find_gpu()
     return gpu.name if gpu is not None else platform.processor() or platform.machine()
-
-
-def versions(target: str) -> dict[str, str]:
-    """Of everything between a layer and its machine code."""
-    found = {name: importlib.metadata.version(name) for name in ("sparsert_ir", "xdsl", "llvmlite")}
-    if target != "cpu":
-        found["driver"] = str(probe_gpus().driver_version)
-    return found
 
 
 def _store(record: TuningRecord, path: str | os.PathLike[str]) -> None:
