@@ -32,7 +32,8 @@ class Vectorize(ModulePass):
     """Widen every lane from one column to `columns-per-thread` (default: the schedule's).
 
     f16 lanes become pairs that one `fma.rn.f16x2` multiplies. Two columns of f16 work for any N;
-    otherwise N must be a multiple of the width, so that every access is aligned.
+    otherwise N must be a multiple of the width, on a GPU a power of two, so that every access is
+    aligned.
 
     Requires: a mapping pass; lanes of one column; the pattern not yet unrolled.
     Guarantees: the same result with fewer threads; the launch covers all columns.
@@ -75,6 +76,10 @@ class Vectorize(ModulePass):
 def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
     y = cast(MemRefType[Attribute], kernel.body.block.args[-1].type)
     columns = y.get_shape()[-1]
+    if width & (width - 1):
+        raise ScheduleError(
+            f"schedule: columns_per_thread must be a power of two on a GPU, got {width}"
+        )
     pair_of_f16 = width == 2 and str(y.element_type) == "f16"
     if columns % width and not pair_of_f16:
         raise ScheduleError(

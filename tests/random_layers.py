@@ -125,6 +125,16 @@ class Example:
         """The result with every number replaced by its absolute value."""
         return self._apply(np.abs)
 
+    def error_bound(self) -> Array:
+        """How far a result may be from `expected`: (K + 4) roundings of sums that are no larger
+        than those of the absolute values (N. Higham, "Accuracy and Stability of Numerical
+        Algorithms", 2002, section 3.1).
+        """
+        numbers = np.finfo(self.arguments[0].dtype)
+        roundings = 1.1 * (self.layer.matrix.shape[1] + 4)
+        unit = float(numbers.eps) / 2
+        return roundings * (unit * self.magnitude() + float(numbers.smallest_subnormal))
+
     def _apply(self, sign: Any) -> Array:
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
         y = sign(self.layer.matrix.to_dense().astype(np.float64)) @ x

@@ -64,15 +64,8 @@ def test_every_stage_is_exact_on_whole_numbers(pipeline: str, data: st.DataObjec
 @PIPELINES
 @given(data=st.data())
 def test_every_stage_is_within_the_error_bound(pipeline: str, data: st.DataObject) -> None:
-    """(K + 4) roundings of sums that are no larger than those of the absolute values (N. Higham,
-    "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1).
-    """
     example = real_numbers(data.draw(cases(pipeline)))
-    numbers = np.finfo(example.arguments[0].dtype)
-    roundings = 1.1 * (example.layer.matrix.shape[1] + 4)
-    unit = float(numbers.eps) / 2
-    bound = roundings * (unit * example.magnitude() + float(numbers.smallest_subnormal))
-    expected = example.expected()
+    expected, bound = example.expected(), example.error_bound()
     for stage, module in stages(example.layer, pipeline):
         error = np.abs(run(module, "spmm", example.arguments) - expected)
         assert (error <= bound).all(), f"after {stage}: {(error / bound).max()} times the bound"

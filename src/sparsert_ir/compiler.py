@@ -32,7 +32,9 @@ from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.schedule import Lowering, Schedule
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LARGEST_N = 2**31 - 1
+_NOT_IN_PTX = ("_", "WARP_SZ")
+"""Names that PTX does not allow (PTX ISA, "Identifiers" and "Predefined Identifiers")."""
+_LARGEST_N = _LARGEST_ARRAY = 2**31 - 1
 
 PIPELINE_OF = {
     ("gpu", "code"): "sparsert-gpu-pipeline",
@@ -176,27 +178,32 @@ def _layer(
     dtype: Any,
     name: Any,
 ) -> Layer:
-    if dtype not in NUMPY_TYPES:
+    if not isinstance(dtype, str) or dtype not in NUMPY_TYPES:
         raise ArgumentError(f"dtype: expected one of {', '.join(NUMPY_TYPES)}, got {dtype!r}")
-    if activation not in (None, "relu"):
+    if not isinstance(activation, str | None) or activation not in (None, "relu"):
         raise ArgumentError(f'activation: expected None or "relu", got {activation!r}')
     places = {False: "none", True: "before", "before": "before", "after": "after"}
-    if residual not in places:
+    if not isinstance(residual, str | bool) or residual not in places:
         raise ArgumentError(
             f'residual: expected False, True, "before" or "after", got {residual!r}'
         )
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NOT_IN_PTX:
         raise ArgumentError(f"name: expected letters, digits and underscores, got {name!r}")
     if not _is_integer(n) or not 1 <= n <= _LARGEST_N:
         raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
     matrix = SparseMatrix.of(weight, NUMPY_TYPES[dtype])
+    if int(n) * max(matrix.shape) > _LARGEST_ARRAY:
+        raise ArgumentError(
+            f"n: expected at most {_LARGEST_ARRAY} elements in x and in y, got {max(matrix.shape)}"
+            f" x {n}; compile for fewer columns and call several times"
+        )
     return Layer(
         matrix=matrix,
         columns=int(n),
-        bias=None if bias is None else _bias(bias, matrix.shape[0]),
+        bias=None if bias is None else _bias(bias, matrix.shape[0], NUMPY_TYPES[dtype]),
         activation=activation,
         residual=cast(Any, places[residual]),
-        dtype=dtype,
+        dtype=cast(Any, dtype),
         name=name,
     )
 
@@ -205,16 +212,20 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _bias(bias: npt.ArrayLike, rows: int) -> Array:
+def _bias(bias: npt.ArrayLike, rows: int, dtype: str) -> Array:
     try:
-        numbers = np.asarray(bias, np.float32)
+        numbers = np.asarray(bias)
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"bias: expected {rows} numbers, got {type(bias).__name__}") from error
     if numbers.shape != (rows,):
         raise ArgumentError(f"bias: expected shape ({rows},), got {numbers.shape}")
-    if not np.isfinite(numbers).all():
-        raise ArgumentError("bias: expected finite numbers, got NaN or infinity")
-    return numbers
+    if numbers.dtype.kind not in "fiub":
+        raise ArgumentError(f"bias: expected real numbers, got element type {numbers.dtype}")
+    with np.errstate(over="ignore"):
+        rounded = numbers.astype(dtype)
+    if not np.isfinite(rounded).all():
+        raise ArgumentError(f"bias: expected finite numbers in {dtype}, got NaN or infinity")
+    return numbers.astype(np.float32)
 
 
 def _schedule(

@@ -12,10 +12,13 @@ from xdsl.traits import SymbolTable
 from sparsert_ir.dense import Array, Dense, to_numpy
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import ColumnTilesOp
-from sparsert_ir.errors import IRError
+from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.lowering.memory import element_bytes
 
 Extent: TypeAlias = tuple[int, int, int]
+
+_GRID_LIMITS = (2**31 - 1, 65535, 65535)
+"""Of every CUDA GPU (CUDA C++ Programming Guide, compute capabilities)."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,16 @@ class LaunchPlan:
 
 
 def launch_plan(module: ModuleOp) -> LaunchPlan:
-    """The only launch of a module; IRError where there is another number of them."""
+    """The only launch of a module.
+
+    Raises IRError where there is another number of them, ScheduleError for too large a grid.
+    """
     launches = [op for op in module.walk() if isinstance(op, gpu.LaunchFuncOp)]
     kernels = [op for op in module.body.block.ops if isinstance(op, gpu.ModuleOp)]
     if len(launches) != 1 or len(kernels) != 1:
         raise IRError(f"expected one launch of one gpu.module, got {len(launches)} launches")
     launch = launches[0]
-    return LaunchPlan(
+    plan = LaunchPlan(
         grid=_extent(launch.grid),
         block=_extent(launch.block),
         kernels=kernels[0],
@@ -52,6 +58,13 @@ def launch_plan(module: ModuleOp) -> LaunchPlan:
         shared_bytes=sum(map(_dynamic_bytes, kernels[0].walk())),
         overlapped=any(isinstance(op, nvvm.GridWaitOp) for op in kernels[0].walk()),
     )
+    for extent, limit in zip(plan.grid, _GRID_LIMITS, strict=True):
+        if extent > limit:
+            raise ScheduleError(
+                f"schedule: a grid must be at most {_GRID_LIMITS} blocks, got {plan.grid}; change"
+                " block_order, or give each block more columns or panels"
+            )
+    return plan
 
 
 def _constants(module: ModuleOp, launch: gpu.LaunchFuncOp) -> dict[str, Array]:

@@ -9,8 +9,11 @@ from xdsl.ir import Attribute, Operation
 
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.dialects.llvm import ExtractElementOp
+from sparsert_ir.dialects.sparsert import lane_element, lane_width
 from sparsert_ir.emit.function_writer import FunctionWriter
-from sparsert_ir.emit.literals import constant_text, type_text
+from sparsert_ir.emit.fused import MultiplyAdd
+from sparsert_ir.emit.literals import constant_text, global_name, type_text
+from sparsert_ir.emit.streaming import StreamedLane
 from sparsert_ir.lowering.memory import INVARIANT
 
 INVARIANT_LOAD = ", !invariant.load !0"
@@ -75,7 +78,7 @@ def emit_undef(writer: FunctionWriter, op: llvm.UndefOp) -> None:
 
 
 def emit_address(writer: FunctionWriter, op: llvm.AddressOfOp) -> None:
-    writer.names[op.result] = f"@{op.global_name.string_value()}"
+    writer.names[op.result] = global_name(op.global_name.string_value())
 
 
 def emit_compare(writer: FunctionWriter, op: llvm.ICmpOp) -> None:
@@ -106,7 +109,12 @@ def emit_load(writer: FunctionWriter, op: llvm.LoadOp) -> None:
 
 
 def emit_store(writer: FunctionWriter, op: llvm.StoreOp) -> None:
-    note = NONTEMPORAL if op.nontemporal is not None else ""
+    streaming = op.nontemporal is not None
+    if streaming and writer.on_gpu:
+        element, width = type_text(lane_element(op.value.type)), lane_width(op.value.type)
+        StreamedLane(element, width, writer.name(op.value)).store(writer, writer.name(op.ptr), 0)
+        return
+    note = NONTEMPORAL if streaming else ""
     place = f"{writer.typed(op.ptr)}{_alignment(op.alignment)}{note}"
     writer.line(f"store {writer.typed(op.value)}, {place}")
 
@@ -131,6 +139,11 @@ def emit_shuffle_vector(writer: FunctionWriter, op: llvm.ShuffleVectorOp) -> Non
 
 
 def emit_intrinsic(writer: FunctionWriter, op: llvm.CallIntrinsicOp) -> None:
+    if op.intrin.data.startswith("llvm.fma.") and op.ress is not None:
+        kind = op.ress.type
+        fused = MultiplyAdd(writer, type_text(lane_element(kind)), lane_width(kind))
+        writer.define(op.ress, fused.text(*(writer.name(value) for value in op.args)))
+        return
     arguments = [(type_text(value.type), writer.name(value)) for value in op.args]
     kind: Attribute | str = "void" if op.ress is None else op.ress.type
     text = writer.call_text(op.intrin.data, kind, arguments)

@@ -6,11 +6,11 @@ NVPTX has multiply-adds of one number, and of two f16; a CPU has them of a whole
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import Float16Type
 from xdsl.ir import Attribute
 
 from sparsert_ir.dialects.sparsert import lane_element, lane_width
 from sparsert_ir.emit.function_writer import FunctionWriter
+from sparsert_ir.emit.fused import suffix, vector_type
 from sparsert_ir.emit.literals import type_text
 
 
@@ -24,12 +24,13 @@ class Pieces:
 
     @classmethod
     def of(cls, writer: FunctionWriter, lane: Attribute) -> "Pieces":
-        width = lane_width(lane)
-        size = width
-        if writer.on_gpu:
-            pairs = isinstance(lane_element(lane), Float16Type) and width % 2 == 0
-            size = 2 if pairs else 1
-        return cls(type_text(lane_element(lane)), width, size)
+        return cls.of_element(writer, type_text(lane_element(lane)), lane_width(lane))
+
+    @classmethod
+    def of_element(cls, writer: FunctionWriter, element: str, width: int) -> "Pieces":
+        if not writer.on_gpu:
+            return cls(element, width, width)
+        return cls(element, width, 2 if element == "half" and width % 2 == 0 else 1)
 
     @property
     def count(self) -> int:
@@ -38,18 +39,17 @@ class Pieces:
     @property
     def type(self) -> str:
         """LLVM type of one piece."""
-        return self.element if self.size == 1 else f"<{self.size} x {self.element}>"
+        return vector_type(self.element, self.size)
 
     @property
     def lane_type(self) -> str:
         """LLVM type of the whole lane."""
-        return self.element if self.width == 1 else f"<{self.width} x {self.element}>"
+        return vector_type(self.element, self.width)
 
     @property
     def suffix(self) -> str:
         """How an intrinsic's name spells a piece's type: `f32`, `v2f16`."""
-        name = {"half": "f16", "float": "f32", "double": "f64"}[self.element]
-        return name if self.size == 1 else f"v{self.size}{name}"
+        return suffix(self.element, self.size)
 
     def with_element(self, element: str) -> "Pieces":
         return Pieces(element, self.width, self.size)
@@ -73,6 +73,16 @@ class Pieces:
                 f" <{self.size} x i32> {self._mask(i * self.size, self.size)}"
             )
             for i in range(self.count)
+        ]
+
+    def numbers(self, writer: FunctionWriter, pieces: Sequence[str]) -> list[str]:
+        """The single numbers of some pieces."""
+        if self.size == 1:
+            return list(pieces)
+        return [
+            writer.assign(f"extractelement {self.type} {piece}, i32 {i}")
+            for piece in pieces
+            for i in range(self.size)
         ]
 
     def join(self, writer: FunctionWriter, pieces: Sequence[str]) -> str:

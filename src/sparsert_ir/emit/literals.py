@@ -46,6 +46,11 @@ def type_text(kind: Attribute) -> str:
             raise CodegenError(f"no LLVM IR type for {kind}")
 
 
+def global_name(name: str) -> str:
+    """A table's name in LLVM text: with a dot, which no function's name has; they never clash."""
+    return f"@.{name}"
+
+
 def number_texts(values: Array) -> list[str]:
     """Numbers as LLVM literals without their type: exact, floats as their bits.
 

@@ -16,7 +16,7 @@ from sparsert_ir.dense import Dense
 from sparsert_ir.dialects import gpu
 from sparsert_ir.emit.function_writer import Declarations, FunctionWriter
 from sparsert_ir.emit.instructions import INSTRUCTIONS, METADATA, Emitters
-from sparsert_ir.emit.literals import array_text, type_text
+from sparsert_ir.emit.literals import array_text, global_name, type_text
 from sparsert_ir.emit.multiply_adds import MULTIPLY_ADDS
 from sparsert_ir.errors import IRError
 
@@ -63,7 +63,9 @@ def _global(op: llvm.GlobalOp) -> str:
     text = "poison"
     if isinstance(op.value, DenseIntOrFPElementsAttr):
         text = array_text(cast(Dense, op.value), kind)
-    return f"@{op.sym_name.data} = internal {where}{verb} {type_text(kind)} {text}{align}"
+    return (
+        f"{global_name(op.sym_name.data)} = internal {where}{verb} {type_text(kind)} {text}{align}"
+    )
 
 
 def _function(op: llvm.FuncOp, declarations: Declarations, on_gpu: bool) -> Iterator[str]:

@@ -9,9 +9,11 @@ from xdsl.ir import SSAValue
 from sparsert_ir.dense import Array, to_numpy
 from sparsert_ir.dialects.sparsert import PtrAccumulateOp, PtrWriteRowsOp
 from sparsert_ir.emit.function_writer import FunctionWriter
+from sparsert_ir.emit.fused import MultiplyAdd
 from sparsert_ir.emit.instructions import INVARIANT_LOAD, NONTEMPORAL, Emitters, emitter
 from sparsert_ir.emit.lanes import Pieces, join_numbers
 from sparsert_ir.emit.literals import number_texts, type_text
+from sparsert_ir.emit.streaming import StreamedLane
 
 ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
 
@@ -68,17 +70,14 @@ class Sums:
         if pieces.element == "half":
             self._zero = pieces.literal(number_texts(np.zeros(1, np.float16))[0])
         self.rows: list[list[str] | None] = [None] * rows
-        intrinsic = f"llvm.fma.{pieces.suffix}"
-        writer.declarations.intrinsic(intrinsic, pieces.type, [pieces.type] * 3)
-        self._head = f"call {pieces.type} @{intrinsic}({pieces.type} "
+        self._fused = MultiplyAdd(writer, pieces.element, pieces.size)
 
     def multiply_add(self, row: int, x: Sequence[str], value: str) -> None:
         """sums[row] += x * value, where `value` is the literal of a piece."""
-        writer, kind = self._writer, self._pieces.type
+        assign, text = self._writer.assign, self._fused.text
         old = self.rows[row] or [self._zero] * len(x)
         self.rows[row] = [
-            writer.assign(f"{self._head}{piece}, {kind} {value}, {kind} {total})")
-            for piece, total in zip(x, old, strict=True)
+            assign(text(piece, value, total)) for piece, total in zip(x, old, strict=True)
         ]
 
     def add(self, row: int, partial: Sequence[str]) -> None:
@@ -121,9 +120,10 @@ def emit_accumulate(writer: FunctionWriter, op: PtrAccumulateOp) -> None:
     pointer = LanePointer(writer, tuple(op.x), element, writer.on_gpu)
     note = INVARIANT_LOAD if op.invariant is not None else ""
     offsets, rows, values = (to_numpy(a) for a in (op.offsets, op.rows, op.values))
-    x_lane = lane.with_element(element)
     fold = 1 if op.fold is None else op.fold.value.data
+    x_lane = lane.with_element(element)
     if element != lane.element and fold > 1:
+        x_lane = Pieces.of_element(writer, element, lane.width)
         add = _folded(writer, op, lane, x_lane, values, fold)
     else:
         add = _plain(writer, op, lane, x_lane, values)
@@ -177,8 +177,12 @@ def _folded(
 
     def flush(row: int) -> None:
         pieces = partial.take(row)
-        if pieces is not None:
-            sums.add(row, converted(writer, x_lane, pieces, lane.element))
+        if pieces is None:
+            return
+        kind = x_lane
+        if lane.size != x_lane.size:
+            pieces, kind = x_lane.numbers(writer, pieces), lane.with_element(x_lane.element)
+        sums.add(row, converted(writer, kind, pieces, lane.element))
 
     def one(i: int, row: int, x: list[str]) -> None:
         partial.multiply_add(row, x, literals[i])
@@ -297,30 +301,37 @@ def _add_pieces(
 def _store(
     writer: FunctionWriter, op: PtrWriteRowsOp, y: Pieces, stores: Sequence[tuple[int, str]]
 ) -> None:
-    note = NONTEMPORAL if op.streaming is not None else ""
-    pointer = LanePointer(writer, (op.y,), y.element, writer.on_gpu)
-    space = type_text(op.y.type)
-    size = ELEMENT_BYTES[y.element]
     if op.second is None:
-        align = size * y.width if writer.on_gpu else size
         for offset, lane in stores:
-            writer.line(
-                f"store {y.lane_type} {lane}, {space} {pointer.at(offset)}, align {align}{note}"
-            )
+            _store_lane(writer, op, y, offset, lane)
         return
+    number = Pieces(y.element, 1, 1)
     seconds: list[tuple[int, str]] = []
     for offset, lane in stores:
         first = writer.assign(f"extractelement {y.lane_type} {lane}, i32 0")
-        seconds.append((offset, writer.assign(f"extractelement {y.lane_type} {lane}, i32 1")))
-        writer.line(f"store {y.element} {first}, {space} {pointer.at(offset)}, align {size}{note}")
+        seconds.append((offset + 1, writer.assign(f"extractelement {y.lane_type} {lane}, i32 1")))
+        _store_lane(writer, op, number, offset, first)
     inside, after = writer.fresh()[1:], writer.fresh()[1:]
     writer.line(f"br i1 {writer.name(op.second)}, label %{inside}, label %{after}")
     writer.begin(inside)
-    for offset, number in seconds:
-        place = pointer.at(offset + 1)
-        writer.line(f"store {y.element} {number}, {space} {place}, align {size}{note}")
+    for offset, second in seconds:
+        _store_lane(writer, op, number, offset, second)
     writer.line(f"br label %{after}")
     writer.begin(after)
+
+
+def _store_lane(
+    writer: FunctionWriter, op: PtrWriteRowsOp, y: Pieces, offset: int, lane: str
+) -> None:
+    streaming = op.streaming is not None
+    if streaming and writer.on_gpu:
+        StreamedLane(y.element, y.width, lane).store(writer, writer.name(op.y), offset)
+        return
+    pointer = LanePointer(writer, (op.y,), y.element, writer.on_gpu)
+    size = ELEMENT_BYTES[y.element]
+    align = size * y.width if writer.on_gpu else size
+    place = f"{type_text(op.y.type)} {pointer.at(offset)}, align {align}"
+    writer.line(f"store {y.lane_type} {lane}, {place}{NONTEMPORAL if streaming else ''}")
 
 
 MULTIPLY_ADDS: Emitters = {

@@ -8,15 +8,20 @@ from sparsert_ir.errors import ArgumentError, CodegenError
 
 ARCHITECTURES = ("sm_70", "sm_72", "sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100")
 """What kernels can be compiled for; PTX for one runs on that and every later GPU."""
+_ONE_GPU_ONLY = ("sm_90a", "sm_100a")
+"""PTX for one of these runs on no later GPU."""
 
-_PTX_VERSIONS = {90: "ptx80", 100: "ptx86"}
+_PTX_VERSIONS = {86: "ptx71", 87: "ptx74", 89: "ptx78", 90: "ptx80", 100: "ptx86"}
 _OLDEST_PTX = "ptx70"
-"""The oldest version that knows the architecture, so that older drivers take the text, too."""
+"""The oldest version that knows the architecture, so that older drivers take the text, too. LLVM
+ends the process at an older one.
+Source: PTX ISA, "Release Notes", table of architectures.
+"""
 
 
 def check_architecture(architecture: str) -> str:
-    """`architecture` itself; ArgumentError unless it is one of `ARCHITECTURES`, or one with "a"."""
-    if architecture.removesuffix("a") not in ARCHITECTURES:
+    """`architecture` itself; ArgumentError unless it is one that LLVM and we know."""
+    if architecture not in (*ARCHITECTURES, *_ONE_GPU_ONLY):
         raise ArgumentError(
             f"target: expected cpu or a GPU's architecture ({', '.join(ARCHITECTURES)}), got"
             f" {architecture!r}"

@@ -1,8 +1,10 @@
-// RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=3}' 2>&1 | filecheck %s --check-prefix=MULTIPLE
+// RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=3}' 2>&1 | filecheck %s --check-prefix=POWER
+// RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=16}' 2>&1 | filecheck %s --check-prefix=MULTIPLE
 // RUN: not sparsert-opt %s -p 'sparsert-map-to-cpu,sparsert-vectorize{columns-per-thread=16}' 2>&1 | filecheck %s --check-prefix=FITS
 // RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=2},sparsert-vectorize{columns-per-thread=2}' 2>&1 | filecheck %s --check-prefix=TWICE
 
-// MULTIPLE: error: sparsert-vectorize: schedule: columns_per_thread = 3 needs a number of columns that is a multiple of it (or pairs of f16), got N = 8
+// POWER: error: sparsert-vectorize: schedule: columns_per_thread must be a power of two on a GPU, got 3
+// MULTIPLE: error: sparsert-vectorize: schedule: columns_per_thread = 16 needs a number of columns that is a multiple of it (or pairs of f16), got N = 8
 // FITS: error: sparsert-vectorize: schedule: columns_per_thread = 16 needs at least as many columns, got N = 8
 // TWICE: error: sparsert-vectorize: expected lanes of one column, got vector<2xf32>
 
