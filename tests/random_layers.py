@@ -1,7 +1,7 @@
 """Random layers with legal schedules, and how to run every stage of their compilation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -116,6 +116,12 @@ class Example:
 
     layer: Layer
     arguments: list[Array]
+
+    def with_weight(self, weight: Array) -> "Example":
+        """The same layer and arguments with another matrix of the same shape."""
+        dtype = NUMPY_TYPES[self.layer.dtype]
+        matrix = SparseMatrix.of(weight, dtype)
+        return Example(replace(self.layer, matrix=matrix), self.arguments)
 
     def expected(self) -> Array:
         """The result in float64."""
