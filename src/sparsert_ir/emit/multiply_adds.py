@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from xdsl.ir import SSAValue
@@ -30,23 +31,32 @@ class LanePointer:
     element: str
     aligned: bool
 
+    @cached_property
+    def space(self) -> str:
+        """LLVM type of the pointers."""
+        return type_text(self.pointers[0].type)
+
+    @cached_property
+    def _heads(self) -> list[str]:
+        """For each pointer, what comes before an offset."""
+        return [
+            f"getelementptr inbounds {self.element}, {self.writer.typed(pointer)}, i64 "
+            for pointer in self.pointers
+        ]
+
     def at(self, offset: int, pointer: int = 0) -> str:
         """The address of the element `offset` elements on."""
-        value = self.pointers[pointer]
         if offset == 0:
-            return self.writer.name(value)
-        return self.writer.assign(
-            f"getelementptr inbounds {self.element}, {self.writer.typed(value)}, i64 {offset}"
-        )
+            return self.writer.name(self.pointers[pointer])
+        return self.writer.assign(f"{self._heads[pointer]}{offset}")
 
     def load(self, pieces: Pieces, offset: int, note: str) -> list[str]:
         """The lane at `offset` as pieces, element by element where the second pointer says so."""
-        space = type_text(self.pointers[0].type)
         size = ELEMENT_BYTES[self.element]
         if len(self.pointers) == 2:
             numbers = [
                 self.writer.assign(
-                    f"load {self.element}, {space} {self.at(offset, i)}, align {size}{note}"
+                    f"load {self.element}, {self.space} {self.at(offset, i)}, align {size}{note}"
                 )
                 for i in range(2)
             ]
@@ -55,7 +65,7 @@ class LanePointer:
             return [join_numbers(self.writer, self.element, numbers)]
         align = size * pieces.width if self.aligned else size
         lane = self.writer.assign(
-            f"load {pieces.lane_type}, {space} {self.at(offset)}, align {align}{note}"
+            f"load {pieces.lane_type}, {self.space} {self.at(offset)}, align {align}{note}"
         )
         return pieces.split(self.writer, lane)
 
