@@ -9,7 +9,6 @@ from xdsl.context import Context
 from xdsl.dialects import arith, func, math, memref, scf, vector
 from xdsl.dialects.builtin import (
     AnyFloat,
-    ArrayAttr,
     IntegerAttr,
     MemRefType,
     ModuleOp,
@@ -45,6 +44,7 @@ from sparsert_ir.epilogue import RowWriter, convert, splat, with_element
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.kernel_function import ProductFunction, product_functions
 from sparsert_ir.packing import WARP, StreamLayout, pack_stream
+from sparsert_ir.staging import SliceCopy
 
 X_SLICE = "x_slice"
 SHARED_MEMORY = 48 * 1024
@@ -417,22 +417,18 @@ class StreamKernelBuilder:
         """Copy slice `number` of x, for this block's columns, to shared memory; a zero row last."""
         depth = self.product.constant.shape[1]
         first = number * self.layout.slice_columns
-        rows = min(self.layout.slice_columns, depth - first)
+        staged_rows, width = self._x_slice_type().get_shape()
+        SliceCopy(
+            element_type=self.product.element_type,
+            threads=self.product.schedule.threads,
+            columns=self.product.columns,
+            depth=depth,
+            width=width,
+            first=first,
+            rows=min(self.layout.slice_columns, depth - first),
+            staged_rows=staged_rows,
+        ).write(code, x, staged, where.column)
         thread = code.insert(gpu.ThreadIdOp("x"))
-        step = code.index(self.product.schedule.threads)
-        whole = self._whole_lane_bytes(first, rows)
-        if whole is not None:
-            self._stage_flat(code, first, rows, x, staged, whole)
-        else:
-
-            def one(inner: Code, element: SSAValue) -> None:
-                width = inner.index(self._width)
-                row = inner.insert(arith.DivUIOp(element, width))
-                within = inner.insert(arith.RemUIOp(element, width))
-                column = inner.add(where.column, within)
-                self._stage_element(inner, x, staged, row, within, column, first)
-
-            code.loop(thread, code.index(rows * self._width), step, one)
         is_zero_row = code.compare(thread, "ult", code.index(self._width))
 
         def clear(inner: Code) -> None:
@@ -441,57 +437,6 @@ class StreamKernelBuilder:
             inner.do(StoreColumnsOp(zero, staged, [row, thread]))
 
         code.when(is_zero_row, clear)
-
-    def _stage_element(
-        self,
-        code: Code,
-        x: SSAValue,
-        staged: SSAValue,
-        row: SSAValue,
-        within: SSAValue,
-        column: SSAValue,
-        first: int,
-    ) -> None:
-        """One element; columns past the last are 0."""
-        element_type = self.product.element_type
-        columns = self.product.columns
-        row_of_x = code.add(row, code.index(first))
-        if columns % self._width == 0:
-            value = code.load(x, row_of_x, column)
-        else:
-            inside = code.compare(column, "ult", code.index(columns))
-            yes, no = Block(), Block()
-            inner = Code(yes)
-            inner.end_with([inner.load(x, row_of_x, column)])
-            outer = Code(no)
-            outer.end_with([outer.number(0.0, element_type)])
-            value = code.do(scf.IfOp(inside, [element_type], Region(yes), Region(no)))[0]
-        code.do(StoreColumnsOp(value, staged, [row, within]))
-
-    def _whole_lane_bytes(self, first: int, rows: int) -> int | None:
-        """Elements of a 16-byte copy, where the slice is contiguous in x and made of such."""
-        elements = self._elements_of_16_bytes
-        contiguous = self.product.columns == self._width
-        fits = all(size * self._width % elements == 0 for size in (first, rows))
-        whole = self.product.constant.shape[1] * self._width % elements == 0
-        return elements if contiguous and fits and whole else None
-
-    def _stage_flat(
-        self, code: Code, first: int, rows: int, x: SSAValue, staged: SSAValue, elements: int
-    ) -> None:
-        """Copy a contiguous slice 16 bytes at a time."""
-        source = flattened(code, x)
-        target = flattened(code, staged)
-        kind = VectorType(self.product.element_type, [elements])
-        begin = code.multiply(code.insert(gpu.ThreadIdOp("x")), code.index(elements))
-        step = code.index(self.product.schedule.threads * elements)
-        offset = code.index(first * self._width)
-
-        def one(inner: Code, place: SSAValue) -> None:
-            value = inner.insert(LoadColumnsOp(source, [inner.add(place, offset)], kind))
-            inner.do(StoreColumnsOp(value, target, [place]))
-
-        code.loop(begin, code.index(rows * self._width), step, one)
 
     def _add_lanes(self, code: Code, total: SSAValue) -> SSAValue:
         """Add up the sums of a row's lanes: neighbours first, then pairs of them."""
@@ -539,18 +484,6 @@ class StreamKernelBuilder:
                 )
 
         code.when(present, write)
-
-
-def flattened(code: Code, buffer: SSAValue) -> SSAValue:
-    """A row-major buffer as one row of all its elements."""
-    kind = cast(MemRefType[Attribute], buffer.type)
-    rows, columns = kind.get_shape()
-    flat = MemRefType(kind.element_type, [rows * columns], memory_space=kind.memory_space)
-    both = ArrayAttr([ArrayAttr([IntegerAttr(0, i64), IntegerAttr(1, i64)])])
-    view = memref.CollapseShapeOp(
-        operands=[buffer], result_types=[flat], properties={"reassociation": both}
-    )
-    return code.insert(view)
 
 
 def _elements(code: Code, lane: SSAValue) -> list[SSAValue]:
