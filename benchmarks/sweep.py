@@ -24,6 +24,7 @@ from machine import this_machine
 from measure_job import MeasureJob, Measurement, measure
 from sparsert_ir.build_job import Build
 from sparsert_ir.compiler import nearest_architecture
+from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
 from sparsert_ir.errors import SparsertError
 from sparsert_ir.worker_pool import Finished, WorkerPool
 from trials import Trial, TrialOptions, build_trial, interleaved, keys_of, trials_of
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tuple(options.set),
         options.code_budget,
         0 if options.assemble == "workers" else None,
+        tuple(options.launch or launches_of(target)),
+        tuple(options.lowering),
     )
     done = keys_of([options.output, *options.done])
     trials = interleaved([trials_of(case, how) for case in cases], done)
@@ -79,6 +82,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KNOB=A,B", help="only these values of a knob"
     )
+    parser.add_argument("--lowering", nargs="*", choices=["code", "data"], default=["code"])
+    parser.add_argument(
+        "--launch",
+        nargs="*",
+        choices=["serial", "overlapped"],
+        help="overlapped by default where the GPU can (sm_90)",
+    )
     parser.add_argument("--code-budget", type=int, default=2 * 2**20, help="bytes per kernel")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--build-seconds", type=float, default=60)
@@ -94,6 +104,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--done", type=Path, nargs="*", default=[], help="earlier outputs")
     parser.add_argument("--output", type=Path, default=Path("sweep.jsonl"))
     return parser.parse_args(arguments)
+
+
+def launches_of(target: str) -> list[str]:
+    return ["overlapped" if architecture_number(target) >= OVERLAP_FROM else "serial"]
 
 
 def is_wanted(case: Case, options: argparse.Namespace) -> bool:

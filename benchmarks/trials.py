@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cases import Case
-from sparsert_ir import Schedule
+from sparsert_ir import Schedule, SparseMatrix
 from sparsert_ir.build_job import Build, BuildJob, build
-from sparsert_ir.candidates import gpu_candidates, sampled
+from sparsert_ir.candidates import data_candidates, gpu_candidates, sampled
 from sparsert_ir.cost_model import default_gpu_schedule
 from sparsert_ir.frontend import Layer
+from sparsert_ir.schedule import Lowering
 
 
 @dataclass(frozen=True)
 class TrialOptions:
     """per_case: schedules at most; settings: "knob=a,b" keeps schedules with one of the values;
-    ordinal: the GPU that workers assemble for, None if they do not."""
+    ordinal: the GPU that workers assemble for, None if they do not; launches: "serial",
+    "overlapped"; lowerings: "code", "data"."""
 
     target: str
     dtypes: tuple[Literal["f32", "f16"], ...]
@@ -27,6 +29,8 @@ class TrialOptions:
     settings: tuple[str, ...]
     code_budget: int
     ordinal: int | None
+    launches: tuple[str, ...] = ("serial",)
+    lowerings: tuple[Lowering, ...] = ("code",)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,9 +58,12 @@ def trials_of(case: Case, options: TrialOptions) -> Iterator[Trial]:
 
 def _trials(case: Case, dtype: Literal["f32", "f16"], options: TrialOptions) -> Iterator[Trial]:
     matrix = case.matrix(dtype)
-    default = default_gpu_schedule(matrix.shape, case.n, dtype)
-    candidates = gpu_candidates(matrix.shape, case.n, dtype)
-    wanted = [one for one in [default, *sampled(candidates, options.seed)] if _fits(one, options)]
+    defaults = [
+        default_gpu_schedule(matrix.shape, case.n, dtype, matrix.nonzeros, lowering, options.target)
+        for lowering in options.lowerings
+    ]
+    tried = [*defaults, *sampled(_candidates(matrix, case.n, dtype, options), options.seed)]
+    wanted = [one for one in tried if _fits(one, options)]
     layer = Layer(matrix=matrix, columns=case.n, dtype=dtype)
     for schedule in list(dict.fromkeys(wanted))[: options.per_case]:
         yield Trial(
@@ -67,6 +74,17 @@ def _trials(case: Case, dtype: Literal["f32", "f16"], options: TrialOptions) -> 
             case=case,
             key=key_of(case.label, dtype, asdict(schedule)),
         )
+
+
+def _candidates(matrix: SparseMatrix, n: int, dtype: str, options: TrialOptions) -> list[Schedule]:
+    found: list[Schedule] = []
+    for launch in options.launches:
+        overlapped = launch == "overlapped"
+        if "code" in options.lowerings:
+            found += gpu_candidates(matrix.shape, n, dtype, overlapped=overlapped)
+        if "data" in options.lowerings:
+            found += data_candidates(n, dtype, overlapped=overlapped)
+    return found
 
 
 def _fits(schedule: Schedule, options: TrialOptions) -> bool:

@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 import sparsert_ir
 from sparsert_ir.artefact.arrays import from_npy, to_npy
 from sparsert_ir.artefact.container import MANIFEST, pack, sha256, unpack
-from sparsert_ir.artefact.from_kernel import save_kernel
 from sparsert_ir.artefact.writing import save_binary
-from sparsert_ir.build_job import binary_of
 from sparsert_ir.errors import ArtefactError, CallError
 
 NUMPY = {"f32": np.float32, "f16": np.float16}
@@ -40,7 +38,7 @@ def compiled(target: str = "cpu", **more: Any) -> sparsert_ir.Kernel:
 @pytest.mark.parametrize("residual", [False, "before", "after"])
 def test_a_stored_kernel_computes_the_same_bits(tmp_path: Path, dtype: Any, residual: Any) -> None:
     kernel = compiled(activation="relu", dtype=dtype, residual=residual)
-    save_kernel(kernel, tmp_path / "k.sparsert")
+    kernel.save(tmp_path / "k.sparsert")
     saved = sparsert_ir.load(tmp_path / "k.sparsert")
     random = np.random.default_rng(0)
     x = random.standard_normal((10, 9)).astype(NUMPY[dtype])
@@ -54,7 +52,7 @@ def test_a_stored_kernel_computes_the_same_bits(tmp_path: Path, dtype: Any, resi
 
 def test_a_stored_gpu_kernel_is_the_kernel(tmp_path: Path) -> None:
     kernel = compiled("sm_90", name="layer_3")
-    save_kernel(kernel, tmp_path / "k", assembled=False)
+    kernel.save(tmp_path / "k", assembled=False)
     binary = sparsert_ir.load(tmp_path / "k").binary
     assert (binary.ptx, binary.target, binary.name) == (kernel.ptx, "sm_90", "layer_3")
     assert (binary.launch.grid, binary.launch.block) == (kernel.grid, kernel.block)
@@ -64,14 +62,14 @@ def test_a_stored_gpu_kernel_is_the_kernel(tmp_path: Path) -> None:
 
 def test_the_same_kernel_gives_the_same_file(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        save_kernel(compiled("sm_80"), tmp_path / name, assembled=False)
+        compiled("sm_80").save(tmp_path / name, assembled=False)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_machine_code_and_constants_are_kept(tmp_path: Path) -> None:
     arrays = {"values": np.arange(6, dtype=np.float16).reshape(2, 3), "rows": np.arange(3)}
     binary = replace(
-        binary_of(compiled("sm_90")),
+        compiled("sm_90").binary,
         cubin=b"\x7fELF code",
         cubin_arch="sm_90",
         constants=tuple(arrays.items()),
@@ -86,8 +84,8 @@ def test_machine_code_and_constants_are_kept(tmp_path: Path) -> None:
 
 
 def test_running_a_stored_kernel_needs_no_compiler(tmp_path: Path) -> None:
-    save_kernel(compiled(), tmp_path / "cpu")
-    save_kernel(compiled("sm_90"), tmp_path / "gpu", assembled=False)
+    compiled().save(tmp_path / "cpu")
+    compiled("sm_90").save(tmp_path / "gpu", assembled=False)
     script = """
 import sys
 sys.modules["xdsl"] = None
@@ -148,7 +146,7 @@ def bad_manifests() -> dict[str, Callable[[dict[str, Any]], None]]:
 
 @pytest.mark.parametrize("what", bad_manifests())
 def test_a_bad_manifest_is_refused(what: str, tmp_path: Path) -> None:
-    save_kernel(compiled("sm_90"), tmp_path / "k", assembled=False)
+    compiled("sm_90").save(tmp_path / "k", assembled=False)
     members = edited(unpack(tmp_path / "k"), bad_manifests()[what])
     (tmp_path / "bad").write_bytes(pack(members))
     with pytest.raises(ArtefactError, match="bad: "):
@@ -165,7 +163,7 @@ def zipped(members: list[tuple[str, bytes]], how: int = zipfile.ZIP_STORED) -> b
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_containers_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
-    save_kernel(compiled("sm_90"), tmp_path / "k", assembled=False)
+    compiled("sm_90").save(tmp_path / "k", assembled=False)
     whole = (tmp_path / "k").read_bytes()
     members = unpack(tmp_path / "k")
     files = {
@@ -193,7 +191,7 @@ def test_containers_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
 
 def test_any_flipped_byte_is_found_or_harmless(tmp_path: Path) -> None:
     kernel = compiled("sm_90")
-    save_kernel(kernel, tmp_path / "k", assembled=False)
+    kernel.save(tmp_path / "k", assembled=False)
     whole = (tmp_path / "k").read_bytes()
     for position in range(0, len(whole), 97):
         damaged = bytearray(whole)
@@ -212,11 +210,11 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    save_kernel(compiled(), tmp_path / "k")
+    compiled().save(tmp_path / "k")
     before = (tmp_path / "k").read_bytes()
     monkeypatch.setattr("sparsert_ir.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        save_kernel(compiled(activation="relu"), tmp_path / "k")
+        compiled(activation="relu").save(tmp_path / "k")
     assert (tmp_path / "k").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["k"]
 
@@ -265,7 +263,7 @@ def test_no_bytes_make_an_array_reader_fail_otherwise(content: bytes) -> None:
 
 
 def test_digests_are_of_the_members(tmp_path: Path) -> None:
-    save_kernel(compiled("sm_90"), tmp_path / "k", assembled=False)
+    compiled("sm_90").save(tmp_path / "k", assembled=False)
     members = unpack(tmp_path / "k")
     digests = json.loads(members[MANIFEST])["digests"]
     assert digests == {"kernel.ptx": sha256(members["kernel.ptx"])}

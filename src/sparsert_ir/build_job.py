@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.kernel_binary import KernelBinary
-from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
 
 if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer
-    from sparsert_ir.kernel import Kernel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,30 +60,8 @@ def build(job: BuildJob) -> Build:
         code_budget=job.code_budget,
     )
     compiled = time.perf_counter()
-    binary = binary_of(kernel)
+    binary = kernel.binary
     if job.ordinal is not None:
         binary = binary.assembled(job.ordinal)
     end = time.perf_counter()
     return Build(binary, kernel.schedule, compiled - begin, end - compiled, kernel.stats.loads)
-
-
-def binary_of(kernel: "Kernel") -> KernelBinary:
-    """The kernel without its compilation: small, and another process can load it."""
-    layer = kernel.compilation.layer
-    rows, depth = layer.matrix.shape
-    signature = KernelSignature(
-        x_shape=(depth, kernel.n),
-        y_shape=(rows, kernel.n),
-        dtype=layer.dtype,
-        has_residual=layer.residual != "none",
-    )
-    on_gpu = kernel.compilation.is_gpu
-    return KernelBinary(
-        name=kernel.name,
-        target=kernel.target,
-        signature=signature,
-        launch=LaunchShape(grid=kernel.grid, block=kernel.block),
-        ptx=kernel.ptx if on_gpu else "",
-        llvm_ir="" if on_gpu else kernel.llvm_ir,
-        has_loops=kernel.schedule.lowering == "data",
-    )

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number, default_lowering
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.prediction import Product, predict_us
@@ -29,9 +30,38 @@ _STREAMING_BYTES = 16 * 2**20
 """x and y together; below it the L2 cache keeps both whatever the stores say."""
 
 
-def gpu_candidates(shape: tuple[int, int], columns: int, dtype: str) -> list[Schedule]:
-    """Candidates for an M x K matrix times K x `columns`, in no order of merit, always the same."""
-    return list(dict.fromkeys(_grid(shape, columns, dtype)))
+def gpu_candidates(
+    shape: tuple[int, int], columns: int, dtype: str, *, overlapped: bool = False
+) -> list[Schedule]:
+    """Candidates for an M x K matrix times K x `columns` as code, in no order of merit.
+
+    overlapped: whether launches overlap, which sm_90 and later can.
+    """
+    found = dict.fromkeys(_grid(shape, columns, dtype))
+    if not overlapped:
+        return list(found)
+    return [replace(one, launch="overlapped") for one in found]
+
+
+def data_candidates(columns: int, dtype: str, *, overlapped: bool = False) -> list[Schedule]:
+    """Candidates for a GPU with the matrix as data."""
+    accumulation: Accumulation = "f32" if dtype == "f16" else "plain"
+    widths = [width for width in (1, 2, 4, 8, 16) if width < 2 * columns]
+    return [
+        Schedule(
+            lowering="data",
+            rows_per_panel=rows,
+            columns_per_thread=width,
+            threads=threads,
+            chunk=chunk,
+            stages=stages,
+            accumulation=accumulation,
+            launch="overlapped" if overlapped else "serial",
+        )
+        for rows, width, threads, chunk, stages in itertools.product(
+            (1, 2, 4, 8, 16, 32), widths, (128, 256, 512, 1024), (2, 4, 8), (2, 4, 8)
+        )
+    ]
 
 
 def sampled(candidates: list[Schedule], seed: int) -> list[Schedule]:
@@ -51,7 +81,13 @@ def best_candidates(
         return cpu_candidates(columns, dtype)[:count]
     product = Product(matrix.shape, matrix.nonzeros, columns, dtype)
     limits = limits_of(target)
-    found = gpu_candidates(matrix.shape, columns, dtype)
+    overlapped = architecture_number(target) >= OVERLAP_FROM
+    lowering = default_lowering(matrix.nonzeros, columns)
+    if lowering == "data":
+        # The model does not tell them apart: a fair sample.
+        found = data_candidates(columns, dtype, overlapped=overlapped)
+        return sampled(found, seed=0)[:count]
+    found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped)
     ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
     return _diverse(ordered)[:count]
 

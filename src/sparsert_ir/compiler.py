@@ -1,8 +1,9 @@
 """The public entry: from a constant sparse matrix to a kernel."""
 
+import os
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,12 @@ from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.schedule import Lowering, Schedule
 
+if TYPE_CHECKING:
+    from sparsert_ir.tuner.record import TuningRecord
+
+ScheduleLike: TypeAlias = "Schedule | TuningRecord | str | os.PathLike[str] | None"
+"""A schedule, a tuning record, the path of one, "tune", or None: see `compile_spmm`."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_PTX = ("_", "WARP_SZ")
 """Names that PTX does not allow (PTX ISA, "Identifiers" and "Predefined Identifiers")."""
@@ -55,7 +62,7 @@ def compile_spmm(
     dtype: Literal["f32", "f16"] = "f32",
     target: str | None = None,
     lowering: Lowering | None = None,
-    schedule: Schedule | None = None,
+    schedule: ScheduleLike = None,
     name: str = "spmm",
     code_budget: int = CODE_BUDGET,
 ) -> Kernel:
@@ -71,22 +78,29 @@ def compile_spmm(
     target:     "cpu"; a GPU's architecture, "sm_70" ... "sm_100"; None: the GPU present, or "cpu".
     lowering:   "code": the matrix becomes instructions; "data": packed arrays that a small kernel
                 streams; None: the cost model's choice, "data" wherever code passes `code_budget`.
-    schedule:   how the work is mapped to threads, its lowering included; None: the cost model's
-                choice.
+    schedule:   how the work is mapped to threads, its lowering included: a Schedule; a
+                `TuningRecord` or the path of one (`sparsert tune` writes them), which must be for
+                this layer; "tune": measure the model's best candidates here, once (the record is
+                kept beside the kernel cache); None: the cost model's choice.
     name:       of the kernel in IR and PTX: letters, digits, underscores.
     code_budget: bytes of instructions that the matrix may become.
 
     Zeros of the weight are skipped: a NaN or infinity in x that meets only zeros does not reach y.
     Sums run in an order that the schedule fixes: the same kernel gives the same bits every time.
 
-    Raises MatrixError, ArgumentError, ScheduleError or BudgetError before any code is made.
+    Raises MatrixError, ArgumentError, ScheduleError, TuningRecordError or BudgetError before any
+    code is made.
     """
-    kind = _target(target)
-    layer = _layer(
+    kind = target_of(target)
+    layer = make_layer(
         weight, n, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
     if type(code_budget) is not int or code_budget < 0:
         raise ArgumentError(f"code_budget: expected a number of bytes, got {code_budget!r}")
+    if schedule is not None and not isinstance(schedule, Schedule):
+        from sparsert_ir.tuner.stored import schedule_of
+
+        schedule = schedule_of(schedule, layer, kind, code_budget)
     chosen = _schedule(layer, kind, schedule, lowering, code_budget)
     compilation = Compilation(replace(layer, schedule=chosen), kind, code_budget)
     return Kernel(compilation)
@@ -145,7 +159,8 @@ class Compilation:
         return module
 
 
-def _target(target: str | None) -> str:
+def target_of(target: str | None) -> str:
+    """ "cpu" or an architecture that kernels are made for: the GPU's present unless given."""
     if target is None:
         gpu = find_gpu()
         return "cpu" if gpu is None else nearest_architecture(gpu.arch)
@@ -168,7 +183,7 @@ def nearest_architecture(architecture: str) -> str:
     return older[-1]
 
 
-def _layer(
+def make_layer(
     weight: MatrixLike,
     n: Any,
     *,
@@ -178,6 +193,7 @@ def _layer(
     dtype: Any,
     name: Any,
 ) -> Layer:
+    """The layer that arguments of `compile_spmm` describe, without a schedule; its errors."""
     if not isinstance(dtype, str) or dtype not in NUMPY_TYPES:
         raise ArgumentError(f"dtype: expected one of {', '.join(NUMPY_TYPES)}, got {dtype!r}")
     if not isinstance(activation, str | None) or activation not in (None, "relu"):

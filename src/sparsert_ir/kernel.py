@@ -1,5 +1,6 @@
 """A compiled layer: callable, and open to inspection at every stage of its compilation."""
 
+import os
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,8 +19,10 @@ from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import NUMPY_TYPES
 from sparsert_ir.host_kernel import HostKernel
+from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.launch_plan import LaunchPlan, launch_plan
 from sparsert_ir.pipeline import StageRecord, count_ops
+from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -218,11 +221,9 @@ class Kernel:
         dtype = NUMPY_TYPES[layer.dtype]
         return HostKernel(self.name, x_shape, y_shape, dtype, has_residual, run)
 
-    @cached_property
-    def _gpu_kernel(self) -> "GpuKernel":
-        from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
-        from sparsert_ir.runtime.program import load_kernel
-
+    @property
+    def binary(self) -> KernelBinary:
+        """The kernel without its compilation: small, and another process can load it."""
         layer = self.compilation.layer
         x_shape, y_shape = self._shapes
         signature = KernelSignature(
@@ -233,15 +234,44 @@ class Kernel:
             alignment=_ALIGNMENT,
         )
         plan = self._plan
-        assert plan is not None
-        shape = LaunchShape(
+        if plan is None:
+            return KernelBinary(
+                name=self.name,
+                target=self.target,
+                signature=signature,
+                launch=LaunchShape(grid=self.grid, block=self.block),
+                llvm_ir=self._llvm,
+                has_loops=self._has_loops,
+            )
+        launch = LaunchShape(
             grid=plan.grid,
             block=plan.block,
             shared_bytes=plan.shared_bytes,
             overlapped=plan.overlapped,
         )
-        loaded = load_kernel(self._ptx, self.name, self.target)
-        return GpuKernel(loaded, signature, shape, list(plan.constants.values()))
+        return KernelBinary(
+            name=self.name,
+            target=self.target,
+            signature=signature,
+            launch=launch,
+            ptx=self._ptx,
+            constants=tuple(plan.constants.items()),
+        )
+
+    def save(self, path: str | os.PathLike[str], *, assembled: bool | None = None) -> None:
+        """Write the kernel to a file that `sparsert_ir.load` runs without the compiler.
+
+        assembled: whether machine code for the GPU present goes beside the PTX; None: if there is
+                   one.
+        Raises OSError where the file cannot be written, and what `load` raises if `assembled`.
+        """
+        from sparsert_ir.artefact.from_kernel import save_kernel
+
+        save_kernel(self, path, assembled=assembled)
+
+    @cached_property
+    def _gpu_kernel(self) -> "GpuKernel":
+        return self.binary.load_on_gpu()
 
 
 def _record(name: str, begin: float, ops: int) -> StageRecord:

@@ -63,7 +63,8 @@ class KernelBinary:
         gpu = require_gpu(ordinal)
         ready = self if self.cubin and self.cubin_arch == gpu.arch else self.assembled(ordinal)
         loaded = load_cubin(ready.cubin, self.name, gpu, from_cache=ready.from_cache)
-        return GpuKernel(loaded, self.signature, self.launch)
+        arrays = [array for _, array in self.constants]
+        return GpuKernel(loaded, self.signature, self.launch, arrays)
 
     def load_on_cpu(self) -> "HostKernel":
         """The kernel in this process; llvmlite compiles it for this processor."""

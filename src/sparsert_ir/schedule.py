@@ -3,8 +3,9 @@
 A schedule never changes what is computed, only the order of the additions and how fast they run.
 """
 
-from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias, cast
 
 from sparsert_ir.errors import ScheduleError
 
@@ -70,6 +71,27 @@ class Schedule:
                 raise ScheduleError(
                     f"schedule: {field.name} must be a whole number of 1 or more, got {value!r}"
                 )
+
+    def to_json(self) -> str:
+        """All knobs as a JSON object; `from_json` reads it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Schedule":
+        """Knobs that are left out are a plain schedule's. Raises ScheduleError."""
+        try:
+            knobs = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ScheduleError(f"schedule: expected a JSON object, got {error}") from error
+        if not isinstance(knobs, dict):
+            raise ScheduleError("schedule: expected a JSON object of knobs")
+        known = {field.name for field in fields(cls)}
+        for name in cast(dict[str, Any], knobs):
+            if name not in known:
+                raise ScheduleError(
+                    f"schedule: expected one of {', '.join(sorted(known))}, got {name!r}"
+                )
+        return cls(**cast(dict[str, Any], knobs))
 
     @property
     def block_threads(self) -> int:

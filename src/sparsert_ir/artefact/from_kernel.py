@@ -4,7 +4,6 @@ import os
 from typing import TYPE_CHECKING
 
 from sparsert_ir.artefact.writing import save_binary
-from sparsert_ir.build_job import binary_of
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.tuner.record import matrix_digest
 from sparsert_ir.versions import versions
@@ -21,7 +20,7 @@ def save_kernel(
     assembled: whether machine code for the GPU present goes beside the PTX; None: if there is one.
     Raises OSError where the file cannot be written, NoDeviceError where assembling was asked for.
     """
-    binary = binary_of(kernel)
+    binary = kernel.binary
     if assembled is None:
         assembled = binary.is_gpu and find_gpu() is not None
     if assembled:

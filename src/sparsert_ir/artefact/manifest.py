@@ -99,6 +99,7 @@ def _launch(reader: "_Reader") -> LaunchShape:
         grid=(gx, gy, gz),
         block=(bx, by, bz),
         shared_bytes=reader.number("shared_bytes", 0, _MOST_SHARED_BYTES),
+        overlapped=reader.truth("overlapped"),
     )
 
 
