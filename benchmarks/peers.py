@@ -1,5 +1,6 @@
 """The libraries that users have instead: cuBLAS and cuSPARSE, through torch."""
 
+import itertools
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from measure_job import end_if_lost, graph_repeats, problem_of
 from sparsert_ir import SparseMatrix
 from sparsert_ir.errors import DeviceError
-from sparsert_ir.runtime.timing import time_launches
+from sparsert_ir.runtime.timing import Run, time_launches
 from verify import Problem
 
 DENSE_PEERS = {"f32": ("cublas f32", "cublas tf32"), "f16": ("cublas f16",)}
@@ -21,7 +22,10 @@ _DENSE_ARITHMETIC = {"cublas f32": "f32", "cublas tf32": "tf32", "cublas f16": "
 
 @dataclass(frozen=True, eq=False)
 class PeerJob:
-    """A peer by its name, on the problem that other jobs of this label and dtype use, too."""
+    """A peer by its name, on the problem that other jobs of this label and dtype use, too.
+
+    copies: of the weight that take turns, so that none is found in the L2 cache.
+    """
 
     label: str
     matrix: SparseMatrix
@@ -29,6 +33,7 @@ class PeerJob:
     dtype: str
     peer: str
     replays: int = 20
+    copies: int = 1
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,14 @@ def measure_peer(job: PeerJob) -> PeerTime:
     try:
         with tf32(job.peer == "cublas tf32"):
             y = problem.poisoned_y()
-            run = _run_of(job, problem, y)
-            run()
+            runs = [_run_of(job, problem, y) for _ in range(job.copies)]
+            runs[-1]()
             verdict = problem.check(y, _DENSE_ARITHMETIC.get(job.peer, "f32"))
             multiply_adds = job.matrix.nonzeros * job.n
             if job.peer in _DENSE_ARITHMETIC:
                 multiply_adds = job.matrix.shape[0] * job.matrix.shape[1] * job.n
-            us, timing = _time(run, graph_repeats(multiply_adds), job.replays)
+            repeats = max(graph_repeats(multiply_adds), 2 * job.copies)
+            us, timing = _time(runs, repeats, job.replays)
             return PeerTime(us, timing, verdict.error, verdict.ok)
     except Exception as error:
         end_if_lost(error)
@@ -76,7 +82,8 @@ def tf32(allowed: bool):
 def _run_of(job: PeerJob, problem: Problem, y: Any) -> Callable[[], object]:
     torch: Any = import_module("torch")
     if job.peer in _DENSE_ARITHMETIC:
-        return lambda: torch.mm(problem.weight, problem.x, out=y)
+        weight = problem.weight if job.copies == 1 else problem.weight.clone()
+        return lambda: torch.mm(weight, problem.x, out=y)
     csr = csr_tensor(job.matrix)
     return lambda: torch.addmm(y, csr, problem.x, beta=0, out=y)
 
@@ -89,24 +96,25 @@ def csr_tensor(matrix: SparseMatrix) -> Any:
     return torch.sparse_csr_tensor(*on_gpu, size=matrix.shape)
 
 
-def _time(run: Callable[[], object], repeats: int, replays: int) -> tuple[float, str]:
+def _time(runs: list[Run], repeats: int, replays: int) -> tuple[float, str]:
     """By CUDA graph; by events where the library cannot be captured."""
     try:
-        return time_launches(run, repeats=repeats, replays=replays).median_us, "graph"
+        return time_launches(runs, repeats=repeats, replays=replays).median_us, "graph"
     except (DeviceError, RuntimeError):
-        return _time_by_events(run, repeats, replays), "events"
+        return _time_by_events(runs, repeats, replays), "events"
 
 
-def _time_by_events(run: Callable[[], object], repeats: int, replays: int) -> float:
+def _time_by_events(runs: list[Run], repeats: int, replays: int) -> float:
     torch: Any = import_module("torch")
     torch.cuda.synchronize()
-    for _ in range(repeats):
+    queue = list(itertools.islice(itertools.cycle(runs), repeats))
+    for run in queue:
         run()
     times: list[float] = []
     for _ in range(replays):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
-        for _ in range(repeats):
+        for run in queue:
             run()
         end.record()
         end.synchronize()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.kernel_binary import KernelBinary
-from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule import Lowering, Schedule
 
 if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 class BuildJob:
     """A layer to be compiled for `target`; without a schedule, with the cost model's.
 
-    ordinal: the GPU to assemble for; None leaves PTX as it is.
+    ordinal:  the GPU to assemble for; None leaves PTX as it is.
+    lowering: see `sparsert_ir.compile`.
     """
 
     layer: "Layer"
     target: str
     ordinal: int | None = None
+    lowering: Lowering | None = None
     code_budget: int = CODE_BUDGET
 
 
@@ -55,6 +57,7 @@ def build(job: BuildJob) -> Build:
         residual=False if layer.residual == "none" else layer.residual,
         dtype=layer.dtype,
         target=job.target,
+        lowering=job.lowering,
         schedule=layer.schedule,
         name=layer.name,
         code_budget=job.code_budget,

@@ -1,0 +1,97 @@
+"""What the benchmark of matrices as data found, as tables."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from markdown import table
+from results import geometric_mean, short_schedule
+from sparsert_ir import Schedule
+
+PEERS = ("cublas f16", "cusparse f16")
+
+
+@dataclass
+class DataResult:
+    """us: per launch; gigabytes: per second, of the packed weight, x and y."""
+
+    label: str
+    shape: tuple[int, int]
+    sparsity: float
+    n: int
+    nonzeros: int
+    us: float | None = None
+    gigabytes: float | None = None
+    copies: int = 0
+    packed_bytes: int = 0
+    error: float | None = None
+    schedule: Schedule | None = None
+    default_us: float | None = None
+    peers: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    failures: list[str] = field(default_factory=list[str])
+
+    def ratio(self, peer: str) -> float | None:
+        peer_us = self.peers.get(peer)
+        return None if peer_us is None or self.us is None else peer_us / self.us
+
+
+def report(header: dict[str, Any], results: list[DataResult]) -> str:
+    copy_rate = header["bytes_per_second"] or 0
+    head = ["M x K", "sparsity", "N", "ours (us)", "GB/s", "of copy", *PEERS, "error", "schedule"]
+    means = [
+        [
+            f"{sparsity:.0%}",
+            str(n),
+            *(
+                "" if (mean := _mean(results, sparsity, n, peer)) is None else f"{mean:.2f}x"
+                for peer in PEERS
+            ),
+        ]
+        for sparsity in sorted({one.sparsity for one in results})
+        for n in sorted({one.n for one in results})
+    ]
+    failures = [f"- {one.label}: {'; '.join(one.failures[:3])}" for one in results if one.failures]
+    return "\n\n".join(
+        [
+            "# The matrix as data: weights from memory, f16, sums in f32",
+            f"`{header['command']}`",
+            f"{header['machine']['gpu']}; a copy in device memory moves {copy_rate / 1e12:.2f} TB/s"
+            " (read and written). Weights take turns past the L2 cache.",
+            "## Geometric means: how many times faster",
+            table(["sparsity", "N", *PEERS], means),
+            "## Products",
+            table(head, [_row(one, copy_rate) for one in results]),
+            *(["## Failures", "\n".join(failures)] if failures else []),
+        ]
+    ) + "\n"  # fmt: skip
+
+
+def _mean(results: list[DataResult], sparsity: float, n: int, peer: str) -> float | None:
+    ratios = [one.ratio(peer) for one in results if (one.sparsity, one.n) == (sparsity, n)]
+    return geometric_mean([ratio for ratio in ratios if ratio is not None])
+
+
+def _row(one: DataResult, copy_rate: float) -> list[str]:
+    rate = one.gigabytes or 0.0
+    peers = [
+        ""
+        if (us := one.peers.get(peer)) is None
+        else f"{us:.2f}" + ("" if (ratio := one.ratio(peer)) is None else f" ({ratio:.2f}x)")
+        for peer in PEERS
+    ]
+    return [
+        f"{one.shape[0]} x {one.shape[1]}",
+        f"{one.sparsity:.0%}",
+        str(one.n),
+        "failed" if one.us is None else f"{one.us:.2f}",
+        f"{rate:.0f}",
+        f"{rate * 1e9 / copy_rate:.0%}" if copy_rate else "",
+        *peers,
+        "" if one.error is None else f"{one.error:.1e}",
+        "" if one.schedule is None else short_schedule(one.schedule),
+    ]
+
+
+def one_line(one: DataResult) -> str:
+    ours = "failed" if one.us is None else f"{one.us:.2f} us, {one.gigabytes or 0:.0f} GB/s"
+    ratios = [f"{p} {r:.2f}x" for p in PEERS if (r := one.ratio(p)) is not None]
+    return f"{one.label}: {ours} {' '.join(ratios)}"
