@@ -1,6 +1,7 @@
 """sparsert-schedule: choose how each product runs."""
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import cast
 
 from xdsl.context import Context
@@ -9,7 +10,7 @@ from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
 from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
-from sparsert_ir.dialects.sparsert import ScheduleAttr, SpmmOp
+from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, SpmmOp
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.schedule import Schedule
 
@@ -52,7 +53,16 @@ class ChooseSchedule(ModulePass):
             raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
         rows, depth = cast(TensorType[Attribute], spmm.weight.type).get_shape()
         x = cast(TensorType[Attribute], spmm.x.type)
-        chosen = choices[self.target]((rows, depth), x.get_shape()[1], str(x.element_type))
+        choose = choices[self.target]
+        if self.lowering == "data" and self.target == "gpu":
+            choose = partial(default_gpu_schedule, lowering="data", nonzeros=_nonzeros(spmm))
+        chosen = choose((rows, depth), x.get_shape()[1], str(x.element_type))
         knobs = {field.name: getattr(self, field.name) for field in fields(Schedule)}
         given = {name: value for name, value in knobs.items() if value is not None}
         return replace(chosen, **given)
+
+
+def _nonzeros(spmm: SpmmOp) -> int | None:
+    """Of a constant weight; None for another."""
+    constant = spmm.weight.owner
+    return constant.values.get_shape()[0] if isinstance(constant, ConstantOp) else None

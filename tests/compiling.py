@@ -6,9 +6,15 @@ import sparsert_ir
 from sparsert_ir import Kernel, Schedule
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
+from sparsert_ir.schedule import Lowering
 
 
-def compile_layer(layer: Layer, target: str | None, schedule: Schedule | None = None) -> Kernel:
+def compile_layer(
+    layer: Layer,
+    target: str | None,
+    schedule: Schedule | None = None,
+    lowering: Lowering | None = None,
+) -> Kernel:
     """`sparsert_ir.compile` on a layer; `schedule` instead of the layer's own where given."""
     return sparsert_ir.compile(
         layer.matrix,
@@ -18,6 +24,7 @@ def compile_layer(layer: Layer, target: str | None, schedule: Schedule | None = 
         residual=False if layer.residual == "none" else layer.residual,
         dtype=layer.dtype,
         target=target,
+        lowering=lowering,
         schedule=layer.schedule if schedule is None else schedule,
     )
 

@@ -82,6 +82,26 @@ def test_a_layer_of_real_size_assembles_without_spills(dtype: Any, tmp_path: Pat
     assert assembled.registers <= 255
 
 
+@pytest.mark.parametrize("architecture", ASSEMBLED)
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("n", [1, 2, 7, 196])
+def test_matrices_as_data_assemble_without_spills(
+    architecture: str, dtype: Any, n: int, tmp_path: Path
+) -> None:
+    kernel = sparsert_ir.compile(
+        pruned(64, 128, 0.1),
+        n,
+        bias=np.ones(64),
+        activation="relu",
+        residual=True,
+        dtype=dtype,
+        target=architecture,
+        lowering="data",
+    )
+    assert kernel.schedule.lowering == "data"
+    assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_ptx_is_for_the_target(architecture: str) -> None:
     ptx = sparsert_ir.compile(np.eye(2), 4, target=architecture).ptx
@@ -161,11 +181,13 @@ schedules = {
     "sm_90": Schedule(columns_per_thread=2, stores="streaming", accumulation="folded"),
     "cpu": None,
 }
-for target, schedule in schedules.items():
+for target, schedule, lowering in [
+    *((*item, None) for item in schedules.items()), ("sm_80", None, "data")
+]:
     for dtype in ("f32", "f16"):
         kernel = sparsert_ir.compile(
             weight, 50, bias=np.arange(48), activation="relu", residual=True, dtype=dtype,
-            target=target, schedule=schedule,
+            target=target, schedule=schedule, lowering=lowering,
         )
         texts = [kernel.llvm_ir, *map(kernel.ir, kernel.stages)]
         texts.append(kernel.assembly if target == "cpu" else kernel.ptx)
@@ -187,5 +209,5 @@ def test_every_process_writes_the_same_bytes(tmp_path: Path) -> None:
             check=True,
         )
         outputs.append(done.stdout)
-    assert len(outputs[0].split()) == 6
+    assert len(outputs[0].split()) == 8
     assert len(set(outputs)) == 1

@@ -170,6 +170,18 @@ def test_the_chosen_schedule(columns: int, dtype: Any) -> None:
 
 
 @pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("residual", ["none", "before", "after"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [1, 2, 7, 8, 196, 3136])
+def test_a_matrix_as_data(columns: int, dtype: Any, residual: Any) -> None:
+    example = whole_numbers(layer_case(dtype, None, columns, residual))
+    kernel = compile_layer(example.layer, None, lowering="data")
+    assert kernel.schedule.lowering == "data"
+    y = from_gpu(kernel(*map(to_gpu, example.arguments)))
+    np.testing.assert_array_equal(y, example.expected().astype(y.dtype), strict=True)
+
+
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_matrix_without_nonzeros(dtype: Any) -> None:
     check_exact(whole_numbers(layer_case(dtype, None, residual="after", density=0.0)))

@@ -1,6 +1,7 @@
 // RUN: sparsert-opt %s -p 'sparsert-schedule' | filecheck %s --check-prefixes=ALL,GPU
 // RUN: sparsert-opt %s -p 'sparsert-schedule{target=cpu}' | filecheck %s --check-prefixes=ALL,CPU
 // RUN: sparsert-opt %s -p 'sparsert-schedule{rows-per-panel=2 k-groups=3 threads=32 columns-per-thread=4 stores=streaming}' | filecheck %s --check-prefixes=ALL,GIVEN
+// RUN: sparsert-opt %s -p 'sparsert-schedule{lowering=data}' | filecheck %s --check-prefixes=ALL,DATA
 // RUN: not sparsert-opt %s -p 'sparsert-schedule{target=tpu}' 2>&1 | filecheck %s --check-prefix=TARGET
 // RUN: not sparsert-opt %s -p 'sparsert-schedule{stores=never}' 2>&1 | filecheck %s --check-prefix=KNOB
 
@@ -9,6 +10,7 @@
 
 // ALL-LABEL: func.func @no_schedule
 // GPU: sparsert.spmm {{.*}} schedule <{{.*}}threads = {{[0-9]+}}{{.*}}> :
+// DATA: sparsert.spmm {{.*}} schedule <lowering = data, rows_per_panel = 32, columns_per_thread = 8, threads = 256> :
 // CPU: sparsert.spmm {{.*}} schedule <lowering = data, rows_per_panel = 1, columns_per_thread = 8, threads = 1> :
 // GIVEN: sparsert.spmm {{.*}} schedule <rows_per_panel = 2, k_groups = 3, columns_per_thread = 4, threads = 32, stores = streaming> :
 func.func @no_schedule(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x8xf32>) -> tensor<2x8xf32> {

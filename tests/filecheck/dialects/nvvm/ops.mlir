@@ -33,3 +33,12 @@ func.func @shuffles(%v: f32) {
   %3 = nvvm.shfl.sync.idx %v, 0 : f32
   func.return
 }
+
+// CHECK-LABEL: func.func @overlapping_launches
+func.func @overlapping_launches() {
+  // CHECK: nvvm.griddepcontrol.wait
+  // CHECK: nvvm.griddepcontrol.launch_dependents
+  nvvm.griddepcontrol.wait
+  nvvm.griddepcontrol.launch_dependents
+  func.return
+}
