@@ -82,7 +82,7 @@ def best_candidates(
     product = Product(matrix.shape, matrix.nonzeros, columns, dtype)
     limits = limits_of(target)
     overlapped = architecture_number(target) >= OVERLAP_FROM
-    lowering = default_lowering(matrix.nonzeros, columns)
+    lowering = default_lowering(matrix.shape, matrix.nonzeros, columns)
     if lowering == "data":
         # The model does not tell them apart: a fair sample.
         found = data_candidates(columns, dtype, overlapped=overlapped)

@@ -280,7 +280,7 @@ def _default_schedule(
         chosen = default_cpu_schedule(matrix.shape, layer.columns, layer.dtype)
         return chosen if lowering is None else replace(chosen, lowering=lowering)
     if lowering is None:
-        lowering = default_lowering(matrix.nonzeros, layer.columns, code_budget)
+        lowering = default_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget)
     return default_gpu_schedule(
         matrix.shape, layer.columns, layer.dtype, matrix.nonzeros, lowering, target
     )

@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 from sparsert_ir.budget import CODE_BUDGET
+from sparsert_ir.code_schedules import code_bytes, code_schedule
+from sparsert_ir.limits import limits_of
 from sparsert_ir.schedule import Lowering, Schedule
 
 OVERLAP_FROM = 90
 """Compute capability (times ten) from which launches overlap."""
-_INSTRUCTION_BYTES = 16
+_RUN_ONCE_BYTES = 1.9 * 2**20
+"""Of code, beyond which a kernel that runs it once takes about three times as long on an H200."""
 
 SHARED_MEMORY = {
     70: 96, 72: 96, 75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227,
@@ -26,10 +29,18 @@ def shared_memory_of(architecture: str) -> int:
     return 1024 * SHARED_MEMORY[architecture_number(architecture)]
 
 
-def default_lowering(nonzeros: int, columns: int, code_budget: int = CODE_BUDGET) -> Lowering:
-    """Code while it fits in the budget and is used for more than a few columns, else data."""
-    fits = 1.5 * _INSTRUCTION_BYTES * nonzeros <= code_budget
-    return "code" if fits and columns > 8 else "data"
+def default_lowering(
+    shape: tuple[int, int], nonzeros: int, columns: int, code_budget: int = CODE_BUDGET
+) -> Lowering:
+    """Code while it fits in the budget and is used for more than a few columns, else data.
+
+    Code that runs once (N of up to 64) and is larger than `_RUN_ONCE_BYTES` is fetched so slowly
+    that streaming the matrix is faster (docs/performance.md).
+    """
+    once = columns <= 64
+    size = code_bytes(shape, nonzeros, 4 if once else 8)
+    limit = min(code_budget, _RUN_ONCE_BYTES) if once else code_budget
+    return "code" if size <= limit and columns > 8 else "data"
 
 
 def default_gpu_schedule(
@@ -41,13 +52,18 @@ def default_gpu_schedule(
     architecture: str = "sm_80",
 ) -> Schedule:
     """A schedule for `y[M, N] = W[M, K] @ x[K, N]` on a GPU."""
+    overlap = architecture_number(architecture) >= OVERLAP_FROM
     if lowering == "data":
         density = shape[0] * shape[1] if nonzeros is None else nonzeros
         schedule = _data_schedule(density / shape[0], columns, dtype)
-    else:
-        schedule = _code_schedule(shape[0], columns, dtype)
-    overlap = architecture_number(architecture) >= OVERLAP_FROM
-    return replace(schedule, launch="overlapped" if overlap else "serial")
+        return replace(schedule, launch="overlapped" if overlap else "serial")
+    return code_schedule(
+        shape,
+        columns,
+        dtype,
+        multiprocessors=limits_of(architecture).multiprocessors,
+        overlap=overlap,
+    )
 
 
 def _data_schedule(row_length: float, columns: int, dtype: str) -> Schedule:
@@ -67,22 +83,6 @@ def _data_schedule(row_length: float, columns: int, dtype: str) -> Schedule:
         chunk=chunk,
         stages=8 if chunk == 4 and row_length > 256 else 4,
         accumulation="f32" if dtype == "f16" else "plain",
-    )
-
-
-def _code_schedule(rows: int, columns: int, dtype: str) -> Schedule:
-    width = 2 if dtype == "f16" else 1
-    threads = 32 if columns <= 64 else 64
-    if columns >= 4096 and rows >= 256:
-        return Schedule(
-            rows_per_panel=48, threads=256, columns_per_thread=width, stores="streaming"
-        )
-    if columns >= 2048:
-        return Schedule(rows_per_panel=min(rows, 64), threads=64, columns_per_thread=width)
-    groups = 16 if columns <= 64 else 4
-    height = 16 if columns <= 64 else 4
-    return Schedule(
-        rows_per_panel=height, threads=threads, k_groups=groups, columns_per_thread=width
     )
 
 
