@@ -110,7 +110,8 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
             )
     if op.function_type.outputs.data:
         raise IRError(f"sparsert-convert-to-llvm: expected no results of @{op.sym_name.data}")
-    lowering.read_only = _invariant_arguments(op)
+    settled = _settled_arguments(op)
+    lowering.read_only = frozenset(value for value in settled if _is_only_read(value))
     types = [lowering.type_of(argument.type) for argument in arguments]
     for position, kind in enumerate(types):
         lowering.block.insert_arg(kind, position)
@@ -121,7 +122,7 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
         llvm.LLVMFunctionType(types),
         llvm.LinkageAttr("external"),
         body=lowering.region,
-        other_props={"arg_attrs": _argument_attributes(arguments, lowering.read_only)},
+        other_props={"arg_attrs": _argument_attributes(arguments, settled, lowering.read_only)},
         extra_attrs=_function_attributes(op),
     )
 
@@ -139,28 +140,30 @@ def _is_only_read(value: SSAValue) -> bool:
     )
 
 
-def _invariant_arguments(op: gpu.FuncOp | func.FuncOp) -> frozenset[SSAValue]:
-    """Memory that nothing writes while the function runs.
+def _settled_arguments(op: gpu.FuncOp | func.FuncOp) -> frozenset[SSAValue]:
+    """Memory that nothing but the function itself touches while it runs.
 
-    A kernel that waits for the one before it starts while its inputs are still being written; what
-    does not change then is only what its attribute `constants` says: its last arguments.
+    A kernel that waits for the one before it starts while that one still works on its arrays; what
+    is settled then is only what its attribute `constants` says: its last arguments.
     """
-    arguments = list(op.body.block.args)
+    arguments = [value for value in op.body.block.args if isinstance(value.type, MemRefType)]
     if any(isinstance(inner, nvvm.GridWaitOp) for inner in op.walk()):
         count = op.attributes.get(CONSTANTS)
         constants = count.value.data if isinstance(count, IntegerAttr) else 0
         arguments = arguments[len(arguments) - constants :]
-    return frozenset(value for value in arguments if _is_only_read(value))
+    return frozenset(arguments)
 
 
 def _argument_attributes(
-    arguments: Sequence[SSAValue], invariant: frozenset[SSAValue]
+    arguments: Sequence[SSAValue],
+    settled: frozenset[SSAValue],
+    invariant: frozenset[SSAValue],
 ) -> ArrayAttr[DictionaryAttr]:
-    """No argument overlaps another that is written."""
+    """No settled argument overlaps another that is written."""
     described: list[DictionaryAttr] = []
     for argument in arguments:
         facts: dict[str, Attribute] = {}
-        if isinstance(argument.type, MemRefType):
+        if argument in settled:
             facts["llvm.noalias"] = UnitAttr()
         if argument in invariant:
             facts["llvm.readonly"] = UnitAttr()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import cast
 
 import numpy as np
@@ -44,12 +45,15 @@ from sparsert_ir.epilogue import RowWriter, convert, splat, with_element
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.kernel_function import ProductFunction, product_functions
 from sparsert_ir.packing import WARP, StreamLayout, pack_stream
+from sparsert_ir.schedule import Schedule
 from sparsert_ir.staging import SliceCopy
 
 X_SLICE = "x_slice"
 SHARED_MEMORY = 48 * 1024
 """Bytes of shared memory of a block that every GPU has."""
 _WORKGROUP_MEMORY = 3
+_PIECE_BYTES = 16
+"""The array in shared memory is made of such."""
 _INDEX_LIMIT = 2**16 - 1
 _LARGEST_GRID_Y = 65535
 
@@ -59,9 +63,10 @@ class MapDataToGpu(ModulePass):
     """Turn each function of one `tiled_spmm` into a kernel that streams the packed matrix, and its
     launch; the packed arrays are constants of the module that the launch passes to the kernel.
 
-    Each warp computes one panel for `columns-per-thread` columns. A slice of x is staged in shared
-    memory of at most `shared-memory` bytes (default: 49152, which every GPU has); lanes gather from
-    it and add in f32; the lanes of a row add up their sums by shuffles, in a fixed order.
+    Each warp computes one panel for a tile of column groups x columns per thread. A slice of x is
+    staged in shared memory of at most `shared-memory` bytes (default: 49152, which every GPU has);
+    lanes gather from it and add in f32; the lanes that share a row and a column group add up their
+    sums by shuffles, in a fixed order.
 
     Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition`; one K group;
     functions whose body is one product.
@@ -87,20 +92,26 @@ class MapDataToGpu(ModulePass):
             op.attributes["gpu.container_module"] = UnitAttr()
 
 
+def _tile_columns(schedule: Schedule) -> int:
+    """Columns of x and y that a block computes."""
+    return schedule.columns_per_thread * schedule.column_groups
+
+
 def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
     """The layout that a schedule asks for; as few slices of x as fit in shared memory."""
     schedule = product.schedule
     depth = product.constant.shape[1]
-    row_bytes = schedule.columns_per_thread * product.element_type.bitwidth // 8
-    rows = min(shared_memory // row_bytes - 1, _INDEX_LIMIT)
+    row_bytes = _tile_columns(schedule) * product.element_type.bitwidth // 8
+    rows = min(shared_memory // _PIECE_BYTES * _PIECE_BYTES // row_bytes - 1, _INDEX_LIMIT)
     if rows < 1:
         raise ScheduleError(
             f"schedule: expected a row of x of at most {shared_memory // 2} bytes, got {row_bytes};"
-            " use fewer columns_per_thread"
+            " use fewer columns_per_thread or column_groups"
         )
     slices = -(-depth // rows)
     return StreamLayout(
         panel_rows=product.panel_height,
+        column_groups=schedule.column_groups,
         chunk=schedule.chunk,
         slice_columns=-(-depth // slices),
         slices=slices,
@@ -110,10 +121,11 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
 
 def _check(product: ProductFunction) -> None:
     schedule = product.schedule
-    height = schedule.rows_per_panel
-    if height > WARP or WARP % height:
+    sharers = schedule.rows_per_panel * schedule.column_groups
+    if sharers > WARP or WARP % sharers:
         raise ScheduleError(
-            f"schedule: with lowering = data, rows_per_panel must divide {WARP}, got {height}"
+            "schedule: with lowering = data, rows_per_panel * column_groups must divide"
+            f" {WARP}, got {schedule.rows_per_panel} * {schedule.column_groups}"
         )
     if schedule.threads % WARP or schedule.threads > 1024:
         raise ScheduleError(
@@ -136,17 +148,12 @@ def _check(product: ProductFunction) -> None:
             "schedule: with lowering = data, sums are in f32: accumulation must be f32 for f16,"
             f" got {schedule.accumulation}"
         )
-    tiles = -(-product.columns // schedule.columns_per_thread)
+    tiles = -(-product.columns // _tile_columns(schedule))
     if tiles > _LARGEST_GRID_Y:
         raise ScheduleError(
             f"schedule: with lowering = data, expected at most {_LARGEST_GRID_Y} tiles of"
-            f" columns_per_thread columns, got {tiles}"
+            f" columns_per_thread * column_groups columns, got {tiles}"
         )
-
-
-def _up_to(number: int, step: int) -> int:
-    """The next multiple of `step`."""
-    return -(-number // step) * step
 
 
 def _whole_blocks(panels: IntArray, warps: int) -> IntArray:
@@ -157,16 +164,29 @@ def _whole_blocks(panels: IntArray, warps: int) -> IntArray:
 
 @dataclass(frozen=True)
 class _Lane:
-    """Where a lane works: its warp's panel, its place in the stream, its row and first column.
+    """Where a lane works: its warp's panel, its place in the stream, its row and columns.
 
-    number: of the row in the matrix; -1 where the panel is not full.
+    number:     of the row in the matrix; -1 where the panel is not full.
+    tile:       first column of the block.
+    within:     first column of the lane, counted from `tile`.
     """
 
     panel: SSAValue
-    lane: SSAValue
+    reader: SSAValue
     number: SSAValue
     first_of_row: SSAValue
-    column: SSAValue
+    tile: SSAValue
+    within: SSAValue
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a kernel's body reads: x, its slice in shared memory, the packed arrays by name."""
+
+    x: SSAValue
+    staged: SSAValue
+    tables: dict[str, SSAValue]
+    where: _Lane
 
 
 @dataclass(frozen=True)
@@ -211,23 +231,24 @@ class StreamKernelBuilder:
         return self.product.schedule.columns_per_thread
 
     @property
-    def _lane_type(self) -> Attribute:
-        return f32 if self._width == 1 else VectorType(f32, [self._width])
+    def _tile(self) -> int:
+        """Columns that a block computes."""
+        return _tile_columns(self.product.schedule)
 
     @property
-    def _elements_of_16_bytes(self) -> int:
-        """Elements of x that the widest load takes."""
-        return 128 // self.product.element_type.bitwidth
+    def _lane_type(self) -> Attribute:
+        return f32 if self._width == 1 else VectorType(f32, [self._width])
 
     @property
     def _warps(self) -> int:
         return self.product.schedule.threads // WARP
 
     def _x_slice_type(self) -> MemRefType[Attribute]:
-        # One row of zeros, and as many more as make the array whole 16-byte pieces.
-        rows = _up_to(self.layout.slice_columns + 1, max(1, self._elements_of_16_bytes))
-        shape = [rows, self._width]
-        return array_type(shape, self.product.element_type, _WORKGROUP_MEMORY)
+        """A slice of x, a row of zeros, and as many rows more as make it whole 16-byte pieces."""
+        element_type = self.product.element_type
+        together = _PIECE_BYTES // gcd(_PIECE_BYTES, self.layout.row_bytes)
+        rows = -(-(self.layout.slice_columns + 1) // together) * together
+        return array_type([rows, self._tile], element_type, _WORKGROUP_MEMORY)
 
     def constants(self) -> list[Operation]:
         """The packed arrays as constants of the module."""
@@ -243,7 +264,7 @@ class StreamKernelBuilder:
         block = Block(arg_types=types)
         code = Code(block)
         panels = -(-product.panel_count // self._warps)
-        grid = [code.index(panels), code.index(-(-product.columns // self._width)), code.index(1)]
+        grid = [code.index(panels), code.index(-(-product.columns // self._tile)), code.index(1)]
         threads = [code.index(product.schedule.threads), code.index(1), code.index(1)]
         tables = [
             code.insert(memref.GetGlobalOp(self._table_name(key), memref_of(data.type)))
@@ -274,15 +295,17 @@ class StreamKernelBuilder:
 
     def _write_body(self, code: Code, buffers: list[SSAValue], tables: dict[str, SSAValue]) -> None:
         product = self.product
-        where = self._lane(code, tables["rows"])
-        x = buffers[product.position(product.product.x)]
-        staged = code.table(X_SLICE, self._x_slice_type())
-        zero = splat(code, code.number(0.0, f32), self._lane_type)
-        total = zero
+        inputs = _Inputs(
+            x=buffers[product.position(product.product.x)],
+            staged=code.table(X_SLICE, self._x_slice_type()),
+            tables=tables,
+            where=self._lane(code, tables["rows"]),
+        )
+        total = splat(code, code.number(0.0, f32), self._lane_type)
         for number in range(self.layout.slices):
-            total = self._add_slice(code, number, x, staged, tables, where, total)
+            total = self._add_slice(code, number, inputs, total)
         total = self._add_lanes(code, total)
-        self._write(code, total, buffers, tables, where)
+        self._write(code, total, buffers, inputs)
 
     def _lane(self, code: Code, rows: SSAValue) -> _Lane:
         thread = code.insert(gpu.ThreadIdOp("x"))
@@ -291,90 +314,106 @@ class StreamKernelBuilder:
         warp = code.insert(arith.DivUIOp(thread, warp_size))
         first = code.multiply(code.insert(gpu.BlockIdOp("x")), code.index(self._warps))
         panel = code.add(first, warp)
-        per_row = code.index(self.layout.lanes_per_row)
-        slot = code.insert(arith.DivUIOp(lane, per_row))
+        groups = code.index(self.layout.column_groups)
+        reader = code.insert(arith.DivUIOp(lane, groups))
+        per_row = code.index(self.layout.readers_per_row)
+        slot = code.insert(arith.DivUIOp(reader, per_row))
         height = code.index(self.layout.panel_rows)
         # Loaded here rather than where it is needed, to be there by then.
         row = code.load(rows, code.add(code.multiply(panel, height), slot))
-        place = code.insert(arith.RemUIOp(lane, per_row))
-        tile = code.insert(gpu.BlockIdOp("y"))
-        column = code.multiply(tile, code.index(self._width))
-        return _Lane(panel, lane, row, code.compare(place, "eq", code.index(0)), column)
+        place = code.insert(arith.RemUIOp(reader, per_row))
+        return _Lane(
+            panel=panel,
+            reader=reader,
+            number=row,
+            first_of_row=code.compare(place, "eq", code.index(0)),
+            tile=code.multiply(code.insert(gpu.BlockIdOp("y")), code.index(self._tile)),
+            within=code.multiply(code.insert(arith.RemUIOp(lane, groups)), code.index(self._width)),
+        )
 
-    def _add_slice(
-        self,
-        code: Code,
-        number: int,
-        x: SSAValue,
-        staged: SSAValue,
-        tables: dict[str, SSAValue],
-        where: _Lane,
-        total: SSAValue,
-    ) -> SSAValue:
+    def _add_slice(self, code: Code, number: int, inputs: _Inputs, total: SSAValue) -> SSAValue:
         """Load the first chunks, stage the slice of x meanwhile, then multiply chunk by chunk."""
+        where, starts = inputs.where, inputs.tables["starts"]
         place = code.add(
             code.multiply(where.panel, code.index(self.layout.slices)), code.index(number)
         )
-        begin = code.as_index(code.load(tables["starts"], place))
-        end = code.as_index(code.load(tables["starts"], code.add(place, code.index(1))))
+        begin = code.as_index(code.load(starts, place))
+        end = code.as_index(code.load(starts, code.add(place, code.index(1))))
         stages = self.product.schedule.stages
-        first = self._load_batch(code, tables, where, begin, end)
+        first = self._load_batch(code, inputs, begin, end)
         if number == 0 and self.product.schedule.launch == "overlapped":
             code.do(nvvm.GridWaitOp())
             code.do(nvvm.GridLaunchDependentsOp())
         if number > 0:
             code.do(gpu.BarrierOp())
-        self._stage(code, number, x, staged, where)
+        self._stage(code, number, inputs)
         code.do(gpu.BarrierOp())
 
         def one_batch(inner: Code, step: SSAValue, carried: Values) -> Values:
             batch = _Batch(carried[1 : 1 + stages], carried[1 + stages :])
             after = inner.add(step, inner.index(stages))
-            following = self._next_batch(inner, tables, where, after, end, batch)
+            following = self._next_batch(inner, inputs, after, end, batch)
             new_total = carried[0]
             for i in range(stages):
-                new_total = self._add_chunk(inner, batch, i, step, end, staged, new_total)
+                inside = inner.compare(inner.add(step, inner.index(i)), "ult", end)
+                new_total = self._add_chunk(inner, inputs, batch, i, inside, new_total)
             return [new_total, *following]
 
         carried = [total, *first.all()]
         return code.sum_loop(begin, end, code.index(stages), carried, one_batch)[0]
 
-    def _load_batch(
-        self,
-        code: Code,
-        tables: dict[str, SSAValue],
-        where: _Lane,
-        begin: SSAValue,
-        end: SSAValue,
-    ) -> _Batch:
+    def _stage(self, code: Code, number: int, inputs: _Inputs) -> None:
+        """Copy slice `number` of x, for this block's columns, to shared memory; a zero row last."""
+        depth = self.product.constant.shape[1]
+        first = number * self.layout.slice_columns
+        threads = self.product.schedule.threads
+        SliceCopy(
+            element_type=self.product.element_type,
+            threads=threads,
+            columns=self.product.columns,
+            depth=depth,
+            width=self._tile,
+            first=first,
+            rows=min(self.layout.slice_columns, depth - first),
+            staged_rows=self._x_slice_type().get_shape()[0],
+        ).write(code, inputs.x, inputs.staged, inputs.where.tile)
+
+        def clear(inner: Code, column: SSAValue) -> None:
+            zero = inner.number(0.0, self.product.element_type)
+            row = inner.index(self.layout.slice_columns)
+            inner.do(StoreColumnsOp(zero, inputs.staged, [row, column]))
+
+        thread = code.insert(gpu.ThreadIdOp("x"))
+        if self._tile <= threads:
+            inside = code.compare(thread, "ult", code.index(self._tile))
+            code.when(inside, lambda inner: clear(inner, thread))
+        else:
+            code.loop(thread, code.index(self._tile), code.index(threads), clear)
+
+    def _load_batch(self, code: Code, inputs: _Inputs, begin: SSAValue, end: SSAValue) -> _Batch:
         """Chunks of the steps from `begin` on; past the end, the last one again."""
         last = code.insert(arith.SubiOp(end, code.index(1)))
-        chunk = self.layout.chunk
         values: list[SSAValue] = []
         indices: list[SSAValue] = []
         for i in range(self.product.schedule.stages):
             step = code.minimum(code.add(begin, code.index(i)), last)
-            place = code.add(code.multiply(step, code.index(WARP)), where.lane)
+            place = code.multiply(step, code.index(self.layout.readers))
+            place = code.add(place, inputs.where.reader)
             for key, into in (("values", values), ("indices", indices)):
-                element = cast(MemRefType[Attribute], tables[key].type).element_type
-                kind = VectorType(element, [chunk])
-                into.append(code.insert(LoadColumnsOp(tables[key], [place, code.index(0)], kind)))
+                table = inputs.tables[key]
+                element = cast(MemRefType[Attribute], table.type).element_type
+                kind = VectorType(element, [self.layout.chunk])
+                into.append(code.insert(LoadColumnsOp(table, [place, code.index(0)], kind)))
         return _Batch(values, indices)
 
     def _next_batch(
-        self,
-        code: Code,
-        tables: dict[str, SSAValue],
-        where: _Lane,
-        begin: SSAValue,
-        end: SSAValue,
-        old: _Batch,
+        self, code: Code, inputs: _Inputs, begin: SSAValue, end: SSAValue, old: _Batch
     ) -> Values:
         """The chunks from `begin` on where there are any, else anything."""
         more = code.compare(begin, "ult", end)
         load, skip = Block(), Block()
         inner = Code(load)
-        inner.end_with(self._load_batch(inner, tables, where, begin, end).all())
+        inner.end_with(self._load_batch(inner, inputs, begin, end).all())
         Code(skip).end_with(old.all())
         kinds = [value.type for value in old.all()]
         return code.do(scf.IfOp(more, kinds, Region(load), Region(skip)))
@@ -382,15 +421,13 @@ class StreamKernelBuilder:
     def _add_chunk(
         self,
         code: Code,
+        inputs: _Inputs,
         batch: _Batch,
         number: int,
-        step: SSAValue,
-        end: SSAValue,
-        staged: SSAValue,
+        inside: SSAValue,
         total: SSAValue,
     ) -> SSAValue:
         """`total` plus the products of one chunk, if its step is inside the panel."""
-        inside = code.compare(code.add(step, code.index(number)), "ult", end)
         yes, no = Block(), Block()
         inner = Code(yes)
         values = convert(inner, batch.values[number], f32)
@@ -398,50 +435,25 @@ class StreamKernelBuilder:
         for place in range(self.layout.chunk):
             value = inner.insert(vector.ExtractOp(values, [place], f32))
             index = inner.insert(vector.ExtractOp(batch.indices[number], [place], i16))
-            wide = inner.insert(arith.ExtUIOp(index, i32))
-            added = self._multiply_add(inner, staged, inner.as_index(wide), value, added)
+            row = inner.as_index(inner.insert(arith.ExtUIOp(index, i32)))
+            added = self._multiply_add(inner, inputs, row, value, added)
         inner.end_with([added])
         Code(no).end_with([total])
         return code.do(scf.IfOp(inside, [total.type], Region(yes), Region(no)))[0]
 
     def _multiply_add(
-        self, code: Code, staged: SSAValue, row: SSAValue, value: SSAValue, total: SSAValue
+        self, code: Code, inputs: _Inputs, row: SSAValue, value: SSAValue, total: SSAValue
     ) -> SSAValue:
         lane = self._lane_type
         x_lane = with_element(lane, self.product.element_type)
-        x = code.insert(LoadColumnsOp(staged, [row, code.index(0)], x_lane))
+        x = code.insert(LoadColumnsOp(inputs.staged, [row, inputs.where.within], x_lane))
         fma = vector.FMAOp if self._width > 1 else math.FmaOp
         return code.insert(fma(splat(code, value, lane), convert(code, x, f32), total))
 
-    def _stage(self, code: Code, number: int, x: SSAValue, staged: SSAValue, where: _Lane) -> None:
-        """Copy slice `number` of x, for this block's columns, to shared memory; a zero row last."""
-        depth = self.product.constant.shape[1]
-        first = number * self.layout.slice_columns
-        staged_rows, width = self._x_slice_type().get_shape()
-        SliceCopy(
-            element_type=self.product.element_type,
-            threads=self.product.schedule.threads,
-            columns=self.product.columns,
-            depth=depth,
-            width=width,
-            first=first,
-            rows=min(self.layout.slice_columns, depth - first),
-            staged_rows=staged_rows,
-        ).write(code, x, staged, where.column)
-        thread = code.insert(gpu.ThreadIdOp("x"))
-        is_zero_row = code.compare(thread, "ult", code.index(self._width))
-
-        def clear(inner: Code) -> None:
-            zero = inner.number(0.0, self.product.element_type)
-            row = inner.index(self.layout.slice_columns)
-            inner.do(StoreColumnsOp(zero, staged, [row, thread]))
-
-        code.when(is_zero_row, clear)
-
     def _add_lanes(self, code: Code, total: SSAValue) -> SSAValue:
-        """Add up the sums of a row's lanes: neighbours first, then pairs of them."""
-        distance = 1
-        while distance < self.layout.lanes_per_row:
+        """Add up the sums of a row's readers: neighbours first, then pairs of them."""
+        distance = self.layout.column_groups
+        while distance < self.layout.column_groups * self.layout.readers_per_row:
             parts = _elements(code, total)
             others = [code.insert(gpu.ShuffleOp("xor", part, distance)) for part in parts]
             total = code.insert(arith.AddfOp(total, _joined(code, others)))
@@ -453,10 +465,10 @@ class StreamKernelBuilder:
         code: Code,
         total: SSAValue,
         buffers: list[SSAValue],
-        tables: dict[str, SSAValue],
-        where: _Lane,
+        inputs: _Inputs,
     ) -> None:
-        """The first lane of each row applies the epilogue and stores."""
+        """The first reader of each row applies the epilogue and stores."""
+        where = inputs.where
         op = self.product.product
         zero = code.insert(arith.ConstantOp.from_int_and_width(0, 32))
         present = code.both(code.compare(where.number, "sge", zero), where.first_of_row)
@@ -464,22 +476,26 @@ class StreamKernelBuilder:
         writer = RowWriter(
             y=buffers[-1],
             residual=residual,
-            bias_table=tables.get("bias"),
+            bias_table=inputs.tables.get("bias"),
             activation=op.activation,
             residual_after_activation=op.residual_after_activation,
             streaming=self.product.schedule.stores == "streaming",
         )
+        first = code.add(where.tile, where.within)
+        end = code.index(self.product.columns)
+        whole = self.product.columns % self._width == 0
+        if whole and self.product.columns % self._tile:
+            present = code.both(present, code.compare(first, "ult", end))
 
         def write(inner: Code) -> None:
             row = inner.as_index(where.number)
-            if self.product.columns % self._width == 0:
-                writer.write(inner, total, row, where.column)
+            if whole:
+                writer.write(inner, total, row, first)
                 return
             for place, part in enumerate(_elements(inner, total)):
-                column = inner.add(where.column, inner.index(place))
-                inside = inner.compare(column, "ult", inner.index(self.product.columns))
+                column = inner.add(first, inner.index(place))
                 inner.when(
-                    inside,
+                    inner.compare(column, "ult", end),
                     lambda last, part=part, column=column: writer.write(last, part, row, column),
                 )
 

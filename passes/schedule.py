@@ -1,7 +1,6 @@
 """sparsert-schedule: choose how each product runs."""
 
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import cast
 
 from xdsl.context import Context
@@ -40,6 +39,7 @@ class ChooseSchedule(ModulePass):
     fold_length: int | None = None
     chunk: int | None = None
     stages: int | None = None
+    column_groups: int | None = None
     launch: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -48,21 +48,19 @@ class ChooseSchedule(ModulePass):
                 spmm.properties["schedule"] = ScheduleAttr(self._choose(spmm))
 
     def _choose(self, spmm: SpmmOp) -> Schedule:
-        choices = {"gpu": default_gpu_schedule, "cpu": default_cpu_schedule}
-        if self.target not in choices:
-            raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
-        rows, depth = cast(TensorType[Attribute], spmm.weight.type).get_shape()
-        x = cast(TensorType[Attribute], spmm.x.type)
-        choose = choices[self.target]
-        if self.lowering == "data" and self.target == "gpu":
-            choose = partial(default_gpu_schedule, lowering="data", nonzeros=_nonzeros(spmm))
-        chosen = choose((rows, depth), x.get_shape()[1], str(x.element_type))
         knobs = {field.name: getattr(self, field.name) for field in fields(Schedule)}
         given = {name: value for name, value in knobs.items() if value is not None}
-        return replace(chosen, **given)
+        return replace(self._default(spmm), **given)
 
-
-def _nonzeros(spmm: SpmmOp) -> int | None:
-    """Of a constant weight; None for another."""
-    constant = spmm.weight.owner
-    return constant.values.get_shape()[0] if isinstance(constant, ConstantOp) else None
+    def _default(self, spmm: SpmmOp) -> Schedule:
+        rows, depth = cast(TensorType[Attribute], spmm.weight.type).get_shape()
+        x = cast(TensorType[Attribute], spmm.x.type)
+        columns, dtype = x.get_shape()[1], str(x.element_type)
+        if self.target == "cpu":
+            return default_cpu_schedule((rows, depth), columns, dtype)
+        if self.target != "gpu":
+            raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
+        weight = spmm.weight.owner
+        nonzeros = weight.values.get_shape()[0] if isinstance(weight, ConstantOp) else None
+        lowering = "data" if self.lowering == "data" else "code"
+        return default_gpu_schedule((rows, depth), columns, dtype, nonzeros, lowering)

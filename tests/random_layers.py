@@ -18,10 +18,13 @@ from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes import PIPELINES
+from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.pipeline import pipeline_passes
 from sparsert_ir.schedule import Schedule
 
 GPU = "sparsert-gpu-pipeline"
+GPU_DATA = "sparsert-gpu-data-pipeline"
+GPU_DATA_SLICES = "gpu data, little shared memory"
 CPU_DATA = "sparsert-cpu-pipeline"
 CPU_CODE = "sparsert-cpu-code-pipeline"
 GPU_EXPANDED = "gpu, expanded"
@@ -31,8 +34,10 @@ _TO_LLVM = ",sparsert-convert-to-llvm"
 _BEFORE_LLVM = {name: passes.removesuffix(_TO_LLVM) for name, passes in PIPELINES.items()}
 _BEFORE_LLVM[GPU_EXPANDED] = _BEFORE_LLVM[GPU] + ",sparsert-expand"
 _BEFORE_LLVM[CPU_EXPANDED] = _BEFORE_LLVM[CPU_CODE] + ",sparsert-expand"
+_BEFORE_LLVM[GPU_DATA_SLICES] = _BEFORE_LLVM[GPU_DATA] + "{shared-memory=48}"
 
 _ON_GPU = (GPU, GPU_EXPANDED)
+_STREAMED = (GPU_DATA, GPU_DATA_SLICES)
 _SLOW = (CPU_DATA, GPU_EXPANDED, CPU_EXPANDED)
 
 _BLOCK_THREADS = 1024
@@ -65,7 +70,8 @@ def cases(draw: st.DrawFn, pipeline: str) -> Case:
     size = st.integers(1, 12 if pipeline in _SLOW else 40)
     columns, dtype = draw(size), draw(st.sampled_from(("f32", "f16")))
     rows = draw(size)
-    schedule = draw(st.none() | _schedules(pipeline, columns, dtype))
+    given = data_schedules(dtype) if pipeline in _STREAMED else _schedules(pipeline, columns, dtype)
+    schedule = draw(given if pipeline == GPU_DATA_SLICES else st.none() | given)
     if schedule is not None and pipeline in _ON_GPU:
         assume(_fits_block(schedule, min(rows, schedule.rows_per_panel)))
     return Case(
@@ -101,6 +107,26 @@ def _schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sche
         stores=draw(st.sampled_from(("cached", "streaming"))),
         accumulation=draw(st.sampled_from(("plain", "folded", "f32"))),
         fold_length=draw(st.sampled_from((1, 2, 5, 16))),
+        launch=draw(st.sampled_from(("serial", "overlapped"))) if gpu else "serial",
+    )
+
+
+@st.composite
+def data_schedules(draw: st.DrawFn, dtype: str) -> Schedule:
+    """Every knob of a matrix that is data on a GPU."""
+    rows = draw(st.sampled_from((1, 2, 4, 8, 16, 32)))
+    groups = [number for number in (1, 2, 4, 8, 16, 32) if rows * number <= 32]
+    return Schedule(
+        lowering="data",
+        rows_per_panel=rows,
+        column_groups=draw(st.sampled_from(groups)),
+        columns_per_thread=draw(st.sampled_from((1, 2, 4, 8, 16))),
+        threads=draw(st.sampled_from((32, 64, 128, 256))),
+        chunk=draw(st.sampled_from((1, 2, 4, 8))),
+        stages=draw(st.integers(1, 4)),
+        stores=draw(st.sampled_from(("cached", "streaming"))),
+        accumulation="f32" if dtype == "f16" else draw(st.sampled_from(("plain", "f32"))),
+        launch=draw(st.sampled_from(("serial", "overlapped"))),
     )
 
 
@@ -200,8 +226,19 @@ def stages(layer: Layer, pipeline: str) -> Iterator[tuple[str, ModuleOp]]:
     module = build_module(layer)
     yield "built", module
     for one in passes_before_llvm(pipeline):
+        if pipeline == GPU_DATA_SLICES and isinstance(one, MapDataToGpu):
+            one = replace(one, shared_memory=_rows_of_x(layer, 5))
         one.apply(make_context(), module)
         yield one.name, module
+
+
+def _rows_of_x(layer: Layer, rows: int) -> int:
+    """Bytes of so many rows in shared memory, one of them of zeros; at least a 16-byte piece."""
+    schedule = layer.schedule
+    if schedule is None:
+        return 48
+    columns = schedule.columns_per_thread * schedule.column_groups
+    return max(16, rows * columns * np.dtype(NUMPY_TYPES[layer.dtype]).itemsize)
 
 
 def run(module: ModuleOp, name: str, arguments: list[Array], order_seed: int | None = 0) -> Array:

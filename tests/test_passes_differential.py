@@ -11,6 +11,8 @@ from random_layers import (
     CPU_DATA,
     CPU_EXPANDED,
     GPU,
+    GPU_DATA,
+    GPU_DATA_SLICES,
     GPU_EXPANDED,
     Case,
     cases,
@@ -32,7 +34,8 @@ from sparsert_ir.passes.convert_to_llvm import ConvertToLLVM
 from sparsert_ir.pipeline import run_passes
 
 PIPELINES = pytest.mark.parametrize(
-    "pipeline", [GPU, CPU_DATA, CPU_CODE, GPU_EXPANDED, CPU_EXPANDED]
+    "pipeline",
+    [GPU, GPU_DATA, GPU_DATA_SLICES, CPU_DATA, CPU_CODE, GPU_EXPANDED, CPU_EXPANDED],
 )
 
 KEEP_EVERY_BIT = frozenset(
@@ -48,7 +51,8 @@ KEEP_EVERY_BIT = frozenset(
     ]
 )
 """Not: `sparsert-fuse-epilogue` (the epilogue is rounded once, with sums in f32),
-`sparsert-schedule` (may choose the element type of the sums) and `sparsert-split-k` (reorders)."""
+`sparsert-schedule` (may choose the element type of the sums), `sparsert-split-k` and
+`sparsert-map-data-to-gpu` (reorder)."""
 
 
 @PIPELINES
@@ -94,10 +98,13 @@ def _bits(array: Array) -> Array:
     return array.view(f"u{array.dtype.itemsize}")
 
 
+@pytest.mark.parametrize("pipeline", [GPU, GPU_DATA, GPU_DATA_SLICES])
 @given(data=st.data(), seed=st.integers(1, 2**32 - 1))
-def test_result_does_not_depend_on_the_order_of_blocks(data: st.DataObject, seed: int) -> None:
-    example = real_numbers(data.draw(cases(GPU)))
-    for stage, module in stages(example.layer, GPU):
+def test_result_does_not_depend_on_the_order_of_blocks(
+    pipeline: str, data: st.DataObject, seed: int
+) -> None:
+    example = real_numbers(data.draw(cases(pipeline)))
+    for stage, module in stages(example.layer, pipeline):
         ascending = run(module, "spmm", example.arguments, order_seed=None)
         shuffled = run(module, "spmm", example.arguments, order_seed=seed)
         np.testing.assert_array_equal(_bits(shuffled), _bits(ascending), err_msg=f"after {stage}")

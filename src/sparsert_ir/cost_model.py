@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes, code_schedule
+from sparsert_ir.data_schedules import data_schedule
 from sparsert_ir.limits import limits_of
 from sparsert_ir.schedule import Lowering, Schedule
 
@@ -54,8 +55,8 @@ def default_gpu_schedule(
     """A schedule for `y[M, N] = W[M, K] @ x[K, N]` on a GPU."""
     overlap = architecture_number(architecture) >= OVERLAP_FROM
     if lowering == "data":
-        density = shape[0] * shape[1] if nonzeros is None else nonzeros
-        schedule = _data_schedule(density / shape[0], columns, dtype)
+        count = shape[0] * shape[1] if nonzeros is None else nonzeros
+        schedule = data_schedule(shape, count, columns, dtype)
         return replace(schedule, launch="overlapped" if overlap else "serial")
     return code_schedule(
         shape,
@@ -63,26 +64,6 @@ def default_gpu_schedule(
         dtype,
         multiprocessors=limits_of(architecture).multiprocessors,
         overlap=overlap,
-    )
-
-
-def _data_schedule(row_length: float, columns: int, dtype: str) -> Schedule:
-    """row_length: nonzeros of an average row."""
-    width = 1
-    while width < min(columns, 8):
-        width *= 2
-    chunk = 8 if width == 1 and dtype == "f16" else 4
-    rows = 4
-    while rows < 32 and row_length < 8 * chunk * 32 / rows:
-        rows *= 2
-    return Schedule(
-        lowering="data",
-        rows_per_panel=rows,
-        columns_per_thread=width,
-        threads=256 if width > 1 else 128,
-        chunk=chunk,
-        stages=8 if chunk == 4 and row_length > 256 else 4,
-        accumulation="f32" if dtype == "f16" else "plain",
     )
 
 

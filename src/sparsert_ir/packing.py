@@ -15,8 +15,9 @@ _BANK_BYTES = 128
 class StreamLayout:
     """Where a nonzero lies in the stream, and which lane multiplies it.
 
-    A warp computes one panel of `panel_rows` rows; `WARP // panel_rows` lanes share a row, and a
-    lane takes `chunk` nonzeros at a time. A step of the warp is one chunk of every lane.
+    A warp computes one panel of `panel_rows` rows. `column_groups` lanes read the same nonzeros,
+    for different columns of x: together they are one reader. `readers_per_row` readers share a row,
+    and a reader takes `chunk` nonzeros at a time. A step of the warp is one chunk of every reader.
     The columns of the matrix are cut into slices of `slice_columns`; a panel's steps of one slice
     follow each other. Column indices count from the start of the slice.
 
@@ -24,14 +25,20 @@ class StreamLayout:
     """
 
     panel_rows: int
+    column_groups: int
     chunk: int
     slice_columns: int
     slices: int
     row_bytes: int
 
     @property
-    def lanes_per_row(self) -> int:
-        return WARP // self.panel_rows
+    def readers(self) -> int:
+        """Of a warp."""
+        return WARP // self.column_groups
+
+    @property
+    def readers_per_row(self) -> int:
+        return self.readers // self.panel_rows
 
     @property
     def banks(self) -> int:
@@ -41,11 +48,11 @@ class StreamLayout:
 
 @dataclass(frozen=True)
 class Stream:
-    """A packed matrix of S slices, P panels of R rows and T steps.
+    """A packed matrix of S slices, P panels of R rows and T steps, for L readers of a warp.
 
-    values:  (T * 32) x chunk; 0 where a lane has no nonzero left.
-    indices: (T * 32) x chunk, int16 holding unsigned column numbers within the slice;
-             `slice_columns`, a row of zeros in shared memory, where a lane has no nonzero left.
+    values:  (T * L) x chunk; 0 where a reader has no nonzero left.
+    indices: (T * L) x chunk, int16 holding unsigned column numbers within the slice;
+             `slice_columns`, a row of zeros in shared memory, where a reader has no nonzero left.
     starts:  P * S + 1 steps: panel p, slice s begins at `starts[p * S + s]`.
     """
 
@@ -72,15 +79,15 @@ def pack_stream(
 ) -> Stream:
     """Pack a CSR matrix; vectorised, a few sorts of its nonzeros.
 
-    The nonzeros of a row are dealt to its lanes so that lanes which read at the same time read from
-    different banks of shared memory where they can.
+    The nonzeros of a row are dealt to its readers so that what they read at the same time lies in
+    different banks of shared memory where it can.
     """
     segment, local, slot = _segments(offsets, columns, panels, layout)
     order = _bank_order(segment, local, slot, layout)
     segments = panels.size * layout.slices
     counts = np.bincount(segment, minlength=segments)
     place = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    per_step = layout.chunk * layout.lanes_per_row
+    per_step = layout.chunk * layout.readers_per_row
     steps = -(-counts.reshape(panels.shape[0], layout.panel_rows, layout.slices) // per_step)
     starts = np.zeros(panels.shape[0] * layout.slices + 1, np.int64)
     np.cumsum(np.maximum(steps.max(axis=1), 1).ravel(), out=starts[1:])
@@ -88,9 +95,9 @@ def pack_stream(
     of_panel = slot[order] // layout.panel_rows * layout.slices + segment[order] % layout.slices
     step = starts[of_panel] + place // per_step
     within = place % per_step
-    lane = slot_in_panel * layout.lanes_per_row + within % layout.lanes_per_row
-    index = (step * WARP + lane) * layout.chunk + within // layout.lanes_per_row
-    length = int(starts[-1]) * WARP * layout.chunk
+    reader = slot_in_panel * layout.readers_per_row + within % layout.readers_per_row
+    index = (step * layout.readers + reader) * layout.chunk + within // layout.readers_per_row
+    length = int(starts[-1]) * layout.readers * layout.chunk
     packed = np.zeros(length, values.dtype)
     packed[index] = values[order]
     numbers = np.full(length, layout.slice_columns, np.uint16)
@@ -121,7 +128,7 @@ def _bank_order(segment: Array, local: Array, slot: Array, layout: StreamLayout)
 
     Rows of a panel start their rounds at different banks, since they are read together.
     """
-    shift = slot % layout.panel_rows * layout.lanes_per_row
+    shift = slot % layout.panel_rows * layout.readers_per_row
     bank = (local - shift) % layout.banks
     key = segment * layout.banks + bank
     by_bank = np.argsort(key, kind="stable")

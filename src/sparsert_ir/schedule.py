@@ -39,6 +39,8 @@ class Schedule:
     fold_length:        products per f16 partial sum when `accumulation` is "folded".
     chunk:              data only: adjacent nonzeros that one lane loads at once.
     stages:             data only: chunks that a lane has on their way at once.
+    column_groups:      data only: lanes of a warp that share a nonzero, each with its own
+                        `columns_per_thread` columns.
     launch:             "overlapped" lets the kernel start while the one before it on the stream
                         still runs; it waits before it touches x, the residual or y (sm_90 and
                         later: programmatic dependent launch).
@@ -57,6 +59,7 @@ class Schedule:
     fold_length: int = 16
     chunk: int = 4
     stages: int = 4
+    column_groups: int = 1
     launch: Literal["serial", "overlapped"] = "serial"
 
     def __post_init__(self) -> None:

@@ -1,0 +1,53 @@
+"""Which schedule to use on a GPU when the matrix is data and the user gives none."""
+
+from sparsert_ir.packing import WARP
+from sparsert_ir.schedule import Schedule
+
+_WIDEST_GATHER = 16
+"""Bytes of x that a lane gathers at once."""
+_MOST_COLUMN_GROUPS = 4
+_LONG_ROW = 800
+"""Nonzeros from which a row keeps its lanes busy for long."""
+_SHARED_BY_TWO_BLOCKS = 110 * 1024
+"""Bytes of shared memory of a block beyond which a multiprocessor holds only one."""
+_ENOUGH_BLOCKS = 120
+"""About one for each multiprocessor."""
+
+
+def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: str) -> Schedule:
+    """For an M x K matrix times K x `columns`: what was fastest on an H200 for N = 1 to 16 (see
+    docs/data-lowering.md).
+    """
+    element_bytes = 2 if dtype == "f16" else 4
+    width = _power_of_two(min(columns, _WIDEST_GATHER // element_bytes))
+    groups = min(_MOST_COLUMN_GROUPS, _power_of_two(-(-columns // width)))
+    row_length = nonzeros / shape[0]
+    long = row_length > _LONG_ROW and width > 1 and groups == 1
+    rows, chunk = (4, 8) if long else (2, 4)
+    while rows * groups < WARP and row_length < 2 * chunk * WARP / (rows * groups):
+        rows *= 2
+    alone = shape[1] * width * groups * element_bytes > _SHARED_BY_TWO_BLOCKS
+    warps = -(-shape[0] // rows) * -(-columns // (width * groups))
+    return Schedule(
+        lowering="data",
+        rows_per_panel=rows,
+        columns_per_thread=width,
+        column_groups=groups,
+        threads=_threads(warps, 512 if alone else 256),
+        chunk=chunk,
+        stages=4,
+        accumulation="f32" if dtype == "f16" else "plain",
+    )
+
+
+def _threads(warps: int, most: int) -> int:
+    """Threads of a block, so many that there are still enough blocks."""
+    threads = most
+    while threads > WARP and warps * WARP // threads < _ENOUGH_BLOCKS:
+        threads //= 2
+    return threads
+
+
+def _power_of_two(number: int) -> int:
+    """The next one that is not smaller."""
+    return 1 << (number - 1).bit_length()
