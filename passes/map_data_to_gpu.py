@@ -102,10 +102,11 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
     schedule = product.schedule
     depth = product.constant.shape[1]
     row_bytes = _tile_columns(schedule) * product.element_type.bitwidth // 8
-    rows = min(shared_memory // _PIECE_BYTES * _PIECE_BYTES // row_bytes - 1, _INDEX_LIMIT)
+    usable = shared_memory // _PIECE_BYTES * _PIECE_BYTES
+    rows = min(usable // row_bytes - 1, _INDEX_LIMIT)
     if rows < 1:
         raise ScheduleError(
-            f"schedule: expected a row of x of at most {shared_memory // 2} bytes, got {row_bytes};"
+            f"schedule: expected a row of x of at most {usable // 2} bytes, got {row_bytes};"
             " use fewer columns_per_thread or column_groups"
         )
     slices = -(-depth // rows)
@@ -121,11 +122,13 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
 
 def _check(product: ProductFunction) -> None:
     schedule = product.schedule
-    sharers = schedule.rows_per_panel * schedule.column_groups
+    if schedule.lowering != "data":
+        raise ScheduleError(f"schedule: expected lowering = data here, got {schedule.lowering}")
+    sharers = product.panel_height * schedule.column_groups
     if sharers > WARP or WARP % sharers:
         raise ScheduleError(
             "schedule: with lowering = data, rows_per_panel * column_groups must divide"
-            f" {WARP}, got {schedule.rows_per_panel} * {schedule.column_groups}"
+            f" {WARP}, got {product.panel_height} * {schedule.column_groups}"
         )
     if schedule.threads % WARP or schedule.threads > 1024:
         raise ScheduleError(

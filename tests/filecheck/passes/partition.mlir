@@ -24,3 +24,16 @@ func.func @no_higher_than_the_matrix(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
   %0 = sparsert.spmm %w, %x : tensor<1x1xf32, #sparsert.csr>, tensor<1x8xf32> -> tensor<1x8xf32>
   func.return %0 : tensor<1x8xf32>
 }
+
+// Rows that become data: 3, 2, 1, 1 and 0 nonzeros; rows of similar length share a panel, which is
+// always of full height.
+
+// CHECK-LABEL: func.func @similar
+// TWO: panels dense<{{\[\[}}0, 3], [2, 4], [1, -1]]> : tensor<3x2xi32>
+// THREE: panels dense<{{\[\[}}0, 3, 2], [4, 1, -1]]> : tensor<2x3xi32>
+// SCHEDULE: panels dense<{{\[\[}}0, 3, 2, 4, 1, -1, -1, -1]]> : tensor<1x8xi32>
+func.func @similar(%x: tensor<4x8xf32>) -> tensor<5x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 3, 3, 4, 6, 7]> : tensor<6xi32> column_indices dense<[0, 1, 2, 3, 0, 1, 2]> : tensor<7xi32> values dense<1.0> : tensor<7xf32> : tensor<5x4xf32, #sparsert.csr>
+  %0 = sparsert.spmm %w, %x schedule <lowering = data, rows_per_panel = 8, threads = 32> : tensor<5x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<5x8xf32>
+  func.return %0 : tensor<5x8xf32>
+}

@@ -12,6 +12,7 @@
 // GPU: sparsert.spmm {{.*}} schedule <{{.*}}threads = {{[0-9]+}}{{.*}}> :
 // DATA: sparsert.spmm {{.*}} schedule <lowering = data, rows_per_panel = 32, columns_per_thread = 8, threads = 256> :
 // CPU: sparsert.spmm {{.*}} schedule <lowering = data, rows_per_panel = 1, columns_per_thread = 8, threads = 1> :
+// DATA: sparsert.spmm {{.*}} schedule <lowering = data, columns_per_thread = 4, threads = 32, column_groups = 2> :
 // GIVEN: sparsert.spmm {{.*}} schedule <rows_per_panel = 2, k_groups = 3, columns_per_thread = 4, threads = 32, stores = streaming> :
 func.func @no_schedule(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x8xf32>) -> tensor<2x8xf32> {
   %0 = sparsert.spmm %w, %x : tensor<2x3xf32, #sparsert.csr>, tensor<3x8xf32> -> tensor<2x8xf32>

@@ -10,7 +10,7 @@ from xdsl.printer import Printer
 from xdsl.utils.str_enum import StrEnum
 
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.packing import StreamLayout
+from sparsert_ir.packing import WARP, StreamLayout
 from sparsert_ir.schedule import Schedule
 
 
@@ -86,7 +86,14 @@ class StreamLayoutAttr(Data[StreamLayout]):
                 numbers[field.name] = parser.parse_integer(allow_boolean=False)
         if min(numbers.values()) < 1:
             parser.raise_error("stream_layout: expected numbers of 1 or more")
-        return StreamLayout(**numbers)
+        layout = StreamLayout(**numbers)
+        rows, groups = layout.panel_rows, layout.column_groups
+        if WARP % (rows * groups):
+            parser.raise_error(
+                f"stream_layout: expected panel_rows * column_groups to divide {WARP}, got"
+                f" {rows} * {groups}"
+            )
+        return layout
 
     def print_parameter(self, printer: Printer) -> None:
         texts = (f"{field.name} = {getattr(self.data, field.name)}" for field in fields(self.data))

@@ -2,7 +2,7 @@
 // RUN: GENERIC_ROUNDTRIP
 
 // CHECK-LABEL: func.func @attributes
-// CHECK-SAME: attributes {csr = #sparsert.csr, defaults = #sparsert.schedule<>, every_knob = #sparsert.schedule<lowering = data, rows_per_panel = 4, k_groups = 2, columns_per_thread = 8, threads = 32, column_tiles = 3, panels_per_block = 5, block_order = panels, stores = streaming, accumulation = folded, fold_length = 7>, relu = #sparsert<activation relu>}
-func.func @attributes() attributes {csr = #sparsert.csr, defaults = #sparsert.schedule<rows_per_panel = 16>, every_knob = #sparsert.schedule<lowering = data, rows_per_panel = 4, k_groups = 2, columns_per_thread = 8, threads = 32, column_tiles = 3, panels_per_block = 5, block_order = panels, stores = streaming, accumulation = folded, fold_length = 7>, relu = #sparsert<activation relu>} {
+// CHECK-SAME: attributes {csr = #sparsert.csr, defaults = #sparsert.schedule<>, every_knob = #sparsert.schedule<lowering = data, rows_per_panel = 4, k_groups = 2, columns_per_thread = 8, threads = 32, column_tiles = 3, panels_per_block = 5, block_order = panels, stores = streaming, accumulation = folded, fold_length = 7, chunk = 8, stages = 2, column_groups = 4, launch = overlapped>, layout = #sparsert.stream_layout<panel_rows = 2, column_groups = 4, chunk = 8, slice_columns = 4096, slices = 3, row_bytes = 64>, relu = #sparsert<activation relu>}
+func.func @attributes() attributes {csr = #sparsert.csr, defaults = #sparsert.schedule<rows_per_panel = 16>, every_knob = #sparsert.schedule<lowering = data, rows_per_panel = 4, k_groups = 2, columns_per_thread = 8, threads = 32, column_tiles = 3, panels_per_block = 5, block_order = panels, stores = streaming, accumulation = folded, fold_length = 7, chunk = 8, stages = 2, column_groups = 4, launch = overlapped>, layout = #sparsert.stream_layout<panel_rows = 2, column_groups = 4, chunk = 8, slice_columns = 4096, slices = 3, row_bytes = 64>, relu = #sparsert<activation relu>} {
   func.return
 }
