@@ -61,8 +61,10 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, pipeline: str) -> Case:
+def cases(draw: st.DrawFn, pipeline: str, overlaps: bool = True) -> Case:
     """Shapes, densities, epilogues and every knob of the schedule, as far as `pipeline` takes them.
+
+    overlaps: whether launches may overlap, which sm_90 and later can.
 
     Where the matrix is data or is expanded, the interpreter walks over every nonzero for every
     lane: shapes are smaller there.
@@ -74,6 +76,8 @@ def cases(draw: st.DrawFn, pipeline: str) -> Case:
     schedule = draw(given if pipeline == GPU_DATA_SLICES else st.none() | given)
     if schedule is not None and pipeline in _ON_GPU:
         assume(_fits_block(schedule, min(rows, schedule.rows_per_panel)))
+    if schedule is not None and not overlaps:
+        schedule = replace(schedule, launch="serial")
     return Case(
         rows=rows,
         depth=draw(size),

@@ -12,7 +12,7 @@ from compiling import compile_layer, pruned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ptxas import assemble
-from random_layers import GPU, cases, real_numbers
+from random_layers import GPU, GPU_DATA, cases, real_numbers
 
 import sparsert_ir
 from sparsert_ir import Schedule
@@ -23,12 +23,13 @@ ASSEMBLED = ("sm_75", "sm_80", "sm_90")
 
 
 @pytest.mark.parametrize("architecture", ASSEMBLED)
+@pytest.mark.parametrize("pipeline", [GPU, GPU_DATA])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_every_schedule_assembles_without_spills(
-    architecture: str, tmp_path: Path, data: st.DataObject
+    pipeline: str, architecture: str, tmp_path: Path, data: st.DataObject
 ) -> None:
-    example = real_numbers(data.draw(cases(GPU)))
+    example = real_numbers(data.draw(cases(pipeline, overlaps=architecture == "sm_90")))
     kernel = compile_layer(example.layer, architecture)
     assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
 

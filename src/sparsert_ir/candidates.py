@@ -12,12 +12,12 @@ from dataclasses import replace
 from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number, default_lowering
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.packing import WARP
 from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Accumulation, Schedule
 
 _MULTIPROCESSORS = 132
-_WARP = 32
-_FEWEST_WARPS, _MOST_WARPS = 2 * _MULTIPROCESSORS, 512 * _MULTIPROCESSORS
+_FEWESTWARPS, _MOSTWARPS = 2 * _MULTIPROCESSORS, 512 * _MULTIPROCESSORS
 _HEIGHTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _PANEL_COUNTS = (11, 22, 33, 44, 66, 132)
 _K_GROUPS = (1, 2, 4, 8, 16)
@@ -52,15 +52,17 @@ def data_candidates(columns: int, dtype: str, *, overlapped: bool = False) -> li
             lowering="data",
             rows_per_panel=rows,
             columns_per_thread=width,
+            column_groups=groups,
             threads=threads,
             chunk=chunk,
             stages=stages,
             accumulation=accumulation,
             launch="overlapped" if overlapped else "serial",
         )
-        for rows, width, threads, chunk, stages in itertools.product(
-            (1, 2, 4, 8, 16, 32), widths, (128, 256, 512, 1024), (2, 4, 8), (2, 4, 8)
+        for rows, width, groups, threads, chunk, stages in itertools.product(
+            (1, 2, 4, 8, 16, 32), widths, (1, 2, 4), (128, 256, 512, 1024), (2, 4, 8), (2, 4, 8)
         )
+        if rows * groups <= WARP and (groups == 1 or width * groups < 2 * columns)
     ]
 
 
@@ -183,7 +185,7 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
         return False
     if one.panels_per_block > panels or (one.k_groups > 1 and shape[1] < 4 * one.k_groups):
         return False
-    if across > columns and one.threads > _WARP and across - columns >= one.columns_per_thread * 32:
+    if across > columns and one.threads > WARP and across - columns >= one.columns_per_thread * 32:
         return False
     if one.rows_per_panel * one.columns_per_thread > (256 if dtype == "f16" else 128):
         return False
@@ -192,10 +194,10 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
     if one.k_groups > 1 and sums * wide > _PARTIAL_SUMS_LIMIT:
         return False
     blocks = -(-panels // one.panels_per_block) * -(-tiles // one.column_tiles)
-    warps = blocks * one.block_threads // _WARP
-    return _enough(warps, panels * columns) and warps <= _MOST_WARPS
+    warps = blocks * one.block_threads // WARP
+    return _enough(warps, panels * columns) and warps <= _MOSTWARPS
 
 
 def _enough(warps: int, work: int) -> bool:
     """Whether a GPU is filled, or as full as a product this small can make it."""
-    return warps >= min(_FEWEST_WARPS, max(1, work // _WARP // 4))
+    return warps >= min(_FEWESTWARPS, max(1, work // WARP // 4))
