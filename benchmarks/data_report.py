@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from markdown import table
-from results import geometric_mean, short_schedule
+from results import geometric_mean
 from sparsert_ir import Schedule
 
 PEERS = ("cublas f16", "cusparse f16")
@@ -87,7 +87,7 @@ def _row(one: DataResult, copy_rate: float) -> list[str]:
         f"{rate * 1e9 / copy_rate:.0%}" if copy_rate else "",
         *peers,
         "" if one.error is None else f"{one.error:.1e}",
-        "" if one.schedule is None else short_schedule(one.schedule),
+        "" if one.schedule is None else one.schedule.short(),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from results import CaseResult, PeerResult, Summary, short_schedule, summaries
+from results import CaseResult, PeerResult, Summary, summaries
 
 
 def report(header: dict[str, Any], results: list[CaseResult]) -> str:
@@ -84,7 +84,7 @@ def _case_row(result: CaseResult, peers: list[str]) -> list[str]:
         "" if fraction is None else f"{fraction:.0%}",
         *(_peer_cell(result.peers.get(peer), result.ratio(peer)) for peer in peers),
         "" if result.error is None else f"{result.error:.1e}",
-        "" if result.schedule is None else short_schedule(result.schedule),
+        "" if result.schedule is None else result.schedule.short(),
         f"{result.registers}{' spills' if result.spilled_bytes else ''}",
         f"{result.code_bytes / 1024:.0f}",
     ]

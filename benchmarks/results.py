@@ -116,18 +116,6 @@ def geometric_mean(numbers: list[float]) -> float | None:
     return math.exp(sum(map(math.log, numbers)) / len(numbers))
 
 
-def short_schedule(schedule: Schedule) -> str:
-    """The knobs that differ from a plain schedule's, in few characters."""
-    plain = Schedule()
-    always = ("rows_per_panel", "k_groups", "threads", "columns_per_thread")
-    words = [f"{schedule.rows_per_panel}r {schedule.k_groups}k {schedule.threads}t"]
-    words.append(f"{schedule.columns_per_thread}c")
-    for name, value in asdict(schedule).items():
-        if name not in always and value != getattr(plain, name):
-            words.append(value if isinstance(value, str) else f"{name}={value}")
-    return " ".join(words)
-
-
 def write_json(path: Path, header: dict[str, Any], results: list[CaseResult]) -> None:
     """The whole document, replaced at once."""
     document = {

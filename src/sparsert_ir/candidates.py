@@ -110,9 +110,9 @@ def _diverse(ordered: list[Schedule]) -> list[Schedule]:
 
 
 def cpu_candidates(columns: int, dtype: str) -> list[Schedule]:
-    """Candidates for a CPU: the matrix as data, and as code."""
+    """Candidates for a CPU, wide lanes first: the matrix as data, and as code."""
     accumulation: Accumulation = "f32" if dtype == "f16" else "plain"
-    widths = [width for width in (1, 2, 4, 8, 16, 32, 64, 128) if width <= max(columns, 1)]
+    widths = [width for width in (128, 64, 32, 16, 8, 4, 2, 1) if width <= max(columns, 1)]
     data = [
         Schedule(
             lowering="data",
@@ -121,7 +121,7 @@ def cpu_candidates(columns: int, dtype: str) -> list[Schedule]:
             columns_per_thread=width,
             accumulation=accumulation,
         )
-        for rows, width in itertools.product((1, 2, 4, 8), widths)
+        for width, rows in itertools.product(widths, (1, 2, 4, 8))
         if rows * width <= 256
     ]
     code = [replace(one, lowering="code") for one in data if one.rows_per_panel * 4 <= 16]

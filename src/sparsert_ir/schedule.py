@@ -79,6 +79,17 @@ class Schedule:
         """All knobs as a JSON object; `from_json` reads it."""
         return json.dumps(asdict(self))
 
+    def short(self) -> str:
+        """The shape of a panel, then the knobs that differ from a plain schedule's."""
+        plain = type(self)()
+        words = [f"{self.rows_per_panel}r {self.k_groups}k {self.threads}t"]
+        words.append(f"{self.columns_per_thread}c")
+        shown = ("rows_per_panel", "k_groups", "threads", "columns_per_thread")
+        for name, value in asdict(self).items():
+            if name not in shown and value != getattr(plain, name):
+                words.append(value if isinstance(value, str) else f"{name}={value}")
+        return " ".join(words)
+
     @classmethod
     def from_json(cls, text: str) -> "Schedule":
         """Knobs that are left out are a plain schedule's. Raises ScheduleError."""

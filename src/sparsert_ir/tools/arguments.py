@@ -1,13 +1,10 @@
 """The command line of `sparsert-opt`."""
 
 import argparse
-import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from sparsert_ir.passes import PIPELINES
-
-USER_MISTAKE = 1
+from sparsert_ir.tools.command_parser import CommandParser, VersionAction
 
 _EPILOG = """examples:
   sparsert-opt layer.mlir -p 'sparsert-import-linalg,sparsert-partition{rows-per-panel=16}'
@@ -17,29 +14,9 @@ exit status: 0 if all is well, 1 for a mistake in the input or the command line,
 sparsert_ir itself, 130 when interrupted."""
 
 
-class _ArgumentParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: error: {message}; --help lists the options", file=sys.stderr)
-        sys.exit(USER_MISTAKE)
-
-
-class _VersionAction(argparse.Action):
-    """Looks the version up only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            own = version("sparsert_ir")
-        except PackageNotFoundError:
-            own = "(not installed)"
-        print(f"{parser.prog} {own}, xDSL {version('xdsl')}")
-        sys.exit(0)
-
-
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse and return the options; exits with status 1 for a command line that is not valid."""
-    parser = _ArgumentParser(
+    parser = CommandParser(
         prog="sparsert-opt",
         description="Read IR text, run passes on it, and print what results.",
         epilog=_EPILOG,
@@ -78,7 +55,7 @@ def _add_input_and_output(parser: argparse.ArgumentParser) -> None:
         "--no-limits", action="store_true", help="accept text of any size and nesting"
     )
     group.add_argument(
-        "--version", action=_VersionAction, nargs=0, help="print the versions and stop"
+        "--version", action=VersionAction, nargs=0, help="print the versions and stop"
     )
 
 

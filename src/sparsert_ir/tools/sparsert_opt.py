@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.tools.arguments import USER_MISTAKE, parse_arguments
+from sparsert_ir.tools.arguments import parse_arguments
+from sparsert_ir.tools.command_parser import USER_MISTAKE
 
 if TYPE_CHECKING:
     from sparsert_ir.tools.stages import Stages

@@ -39,11 +39,16 @@ class Reference:
         residual = None
         if layer.residual != "none":
             residual = random.standard_normal((rows, layer.columns), np.float32).astype(kind)
+        return cls.for_inputs(layer, x, residual)
+
+    @classmethod
+    def for_inputs(cls, layer: "Layer", x: Array, residual: Array | None) -> "Reference":
+        """The same for given inputs, in the layer's element type."""
         product, magnitude = _products(layer.matrix, x)
         y, magnitude = _epilogue(layer, product, magnitude, residual)
         roundings = 8 + 4 * np.sqrt(layer.matrix.row_lengths.max(initial=0))
         bound = _ROUNDOFF[layer.dtype] * roundings * magnitude
-        return cls(x, residual, y, bound + np.finfo(kind).smallest_subnormal)
+        return cls(x, residual, y, bound + np.finfo(x.dtype).smallest_subnormal)
 
     def explain(self, y: Array) -> str:
         """What is wrong with a computed y; "" if nothing is."""

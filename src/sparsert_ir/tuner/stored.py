@@ -68,6 +68,18 @@ def kept_record(layer: "Layer", target: str) -> Path | None:
     return directory / _DIRECTORY / f"{key}.json"
 
 
+def kept_records() -> list[Path]:
+    """The files of all kept records."""
+    directory = cache_directory()
+    return [] if directory is None else sorted((directory / _DIRECTORY).glob("*.json"))
+
+
+def clear_records() -> None:
+    """Remove all kept records. Raises OSError where that is not allowed."""
+    for path in kept_records():
+        path.unlink(missing_ok=True)
+
+
 def _checked(record: TuningRecord, layer: "Layer", target: str) -> Schedule:
     record.layer.check(LayerKey.of(layer, target))
     return record.schedule

@@ -1,0 +1,102 @@
+"""Will a sparse kernel beat dense libraries? Answered by prediction, before anything runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sparsert_ir.candidates import data_candidates, gpu_candidates, sampled
+from sparsert_ir.cost_model import default_lowering
+from sparsert_ir.errors import ArgumentError
+from sparsert_ir.limits import GpuLimits, limits_of
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.prediction import DENSE_MODES, Product, predict_dense_us, predict_us
+from sparsert_ir.schedule import Schedule
+
+_SCHEDULES_COMPARED = 400
+_BISECTIONS = 12
+
+
+@dataclass(frozen=True)
+class ModeAdvice:
+    """Against one math mode of the dense library.
+
+    ratio:         dense time over sparse time: above 1, sparse is faster.
+    density_limit: below this share of nonzeros sparse is faster; 0 where it never is.
+    """
+
+    mode: str
+    dense_us: float
+    ratio: float
+    density_limit: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Predictions for one N; microseconds per launch."""
+
+    n: int
+    dtype: str
+    lowering: str
+    sparse_us: float
+    modes: tuple[ModeAdvice, ...]
+
+    @property
+    def pays(self) -> bool:
+        """Whether sparse is predicted to beat every dense mode."""
+        return all(mode.ratio > 1 for mode in self.modes)
+
+
+def advise(matrix: SparseMatrix, n: int, dtype: str, architecture: str) -> Advice:
+    """Compare the best predicted schedule with dense products on a GPU of `architecture`.
+
+    Good to about a third (see `sparsert_ir.prediction`). Raises ArgumentError for an unknown
+    architecture or an n below 1.
+    """
+    if n < 1:
+        raise ArgumentError(f"n: expected 1 or more, got {n}")
+    limits = limits_of(architecture)
+    product = Product(matrix.shape, matrix.nonzeros, n, dtype)
+    code = sampled(gpu_candidates(matrix.shape, n, dtype), seed=0)[:_SCHEDULES_COMPARED]
+    data = data_candidates(n, dtype)[:1]
+    sparse_us = _best_us(product, code, data, limits)
+    modes: list[ModeAdvice] = []
+    for mode in DENSE_MODES[dtype]:
+        dense_us = predict_dense_us(product, mode, limits)
+        # Math modes that the GPU lacks are no competition.
+        if dense_us < float("inf"):
+            limit = _density_limit(product, dense_us, code, data, limits)
+            modes.append(ModeAdvice(mode, dense_us, dense_us / sparse_us, limit))
+    return Advice(n, dtype, default_lowering(matrix.nonzeros, n), sparse_us, tuple(modes))
+
+
+def _best_us(
+    product: Product, code: Sequence[Schedule], data: Sequence[Schedule], limits: GpuLimits
+) -> float:
+    """The best of the lowering that the compiler would choose."""
+    lowering = default_lowering(product.nonzeros, product.columns)
+    tried = code if lowering == "code" else data
+    return min(predict_us(one, product, limits) for one in tried)
+
+
+def _density_limit(
+    product: Product,
+    dense_us: float,
+    code: Sequence[Schedule],
+    data: Sequence[Schedule],
+    limits: GpuLimits,
+) -> float:
+    """The density at which sparse takes as long as dense, by bisection."""
+    size = product.shape[0] * product.shape[1]
+
+    def wins(density: float) -> bool:
+        thinner = replace(product, nonzeros=round(density * size))
+        return _best_us(thinner, code, data, limits) < dense_us
+
+    if not wins(0.0):
+        return 0.0
+    if wins(1.0):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if wins(middle) else (low, middle)
+    return low

@@ -1,0 +1,1 @@
+"""The command `sparsert`: one file per subcommand."""

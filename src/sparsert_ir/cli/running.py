@@ -1,0 +1,64 @@
+"""Calling kernels from the command line: arrays go to the GPU and back where it is one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_SECONDS = 0.2
+_FEWEST_CALLS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """y in memory of the host; us: median per call (CPU) or launch (GPU)."""
+
+    y: Array
+    us: float
+
+
+def call(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
+    """Compute y once on an array full of NaN, then time repeated calls."""
+    if kernel.target == "cpu":
+        return _on_cpu(kernel, x, residual, y_shape)
+    return _on_gpu(kernel, x, residual, y_shape)
+
+
+def _on_cpu(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
+    y = np.full(y_shape, np.nan, x.dtype)
+    kernel(x, residual, out=y)
+    return Outcome(y, median_us(lambda: kernel(x, residual, out=y)))
+
+
+def _on_gpu(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
+    from sparsert_ir.runtime.device import require_gpu
+    from sparsert_ir.runtime.timing import time_launches
+    from sparsert_ir.tuner.device_arrays import DeviceCopy, OwnStream
+
+    gpu = require_gpu()
+    stream = OwnStream(gpu)
+    inputs = [None if array is None else DeviceCopy(array, gpu) for array in (x, residual)]
+    y = DeviceCopy(np.full(y_shape, np.nan, x.dtype), gpu)
+
+    def launch() -> None:
+        kernel(*inputs, out=y, stream=stream.handle)
+
+    launch()
+    stream.wait()
+    return Outcome(y.read(), time_launches(launch, stream=stream.handle).median_us)
+
+
+def median_us(run: Callable[[], object]) -> float:
+    """Median microseconds of calls in a row, for about a fifth of a second."""
+    times: list[float] = []
+    begin = time.perf_counter()
+    while len(times) < _FEWEST_CALLS or time.perf_counter() - begin < _SECONDS:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * 1e6

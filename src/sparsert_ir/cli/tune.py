@@ -1,0 +1,59 @@
+"""tune: measure schedules here and keep the fastest as a file."""
+
+import argparse
+from pathlib import Path
+
+from sparsert_ir.cli.layers import add_layer_arguments, read_layer
+from sparsert_ir.cli.report import Report, Table, microseconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_layer_arguments(parser)
+    parser.add_argument("-o", "--output", type=Path, help="default: the weights' name with .json")
+    parser.add_argument("--candidates", type=int, default=24, help="besides the compiler's own")
+    parser.add_argument("--seconds", type=float, help="for the whole run")
+    parser.add_argument("--build-seconds", type=float, default=60, help="for one candidate")
+    parser.add_argument("--workers", type=int, help="processes that build")
+    parser.add_argument("--code-budget", type=int, metavar="BYTES")
+
+
+def run(options: argparse.Namespace) -> Report:
+    import json
+
+    from sparsert_ir.budget import CODE_BUDGET
+    from sparsert_ir.compiler import target_of
+    from sparsert_ir.tuner import TuneOptions, tune
+
+    output = options.output or Path(options.weights.name.partition(".")[0] + ".json")
+    how = TuneOptions(
+        count=options.candidates,
+        workers=options.workers,
+        seconds=options.seconds,
+        build_seconds=options.build_seconds,
+        code_budget=CODE_BUDGET if options.code_budget is None else options.code_budget,
+        store=output,
+    )
+    record = tune(read_layer(options), target_of(options.target), how)
+    ordered = sorted(
+        record.candidates, key=lambda one: (one.measured_us is None, one.measured_us or 0.0)
+    )
+    rows = [
+        [
+            "" if one.schedule is None else one.schedule.short(),
+            microseconds(one.predicted_us),
+            microseconds(one.measured_us),
+            str(one.registers or ""),
+            str(one.code_bytes or ""),
+            f"{one.build_seconds:.2f}",
+            one.failure[:80],
+        ]
+        for one in ordered
+    ]
+    head = ["schedule", "predicted", "measured", "registers", "code bytes", "build s", "failure"]
+    facts = [
+        ("fastest", f"{record.schedule.short()}: {microseconds(record.us)}"),
+        ("measured on", record.device),
+        ("written", str(output)),
+    ]
+    document = json.loads(record.to_json()) | {"output": str(output)}
+    return Report(document, facts=facts, tables=[Table("", head, rows)])

@@ -1,0 +1,272 @@
+"""`sparsert`: every subcommand answers, in tables and in JSON, and mistakes are one line."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsert_ir.cli.main import main
+from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE
+from sparsert_ir.runtime.device import find_gpu
+
+Sparsert = Callable[..., Any]
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A layer's file in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    weight = random.standard_normal((24, 16)) * (random.random((24, 16)) < 0.3)
+    np.savez("layer.npz", weight=weight.astype(np.float32), bias=np.arange(24.0), n=20)
+    return "layer.npz"
+
+
+@pytest.fixture
+def sparsert(capsys: pytest.CaptureFixture[str]) -> Sparsert:
+    """Runs a command that must go well; the JSON document with --json, else the text."""
+
+    def run(*arguments: str) -> Any:
+        capsys.readouterr()
+        status = main(list(arguments))
+        captured = capsys.readouterr()
+        assert (status, captured.err) == (0, "")
+        return json.loads(captured.out) if "--json" in arguments else captured.out
+
+    return run
+
+
+@pytest.fixture
+def mistake(capsys: pytest.CaptureFixture[str]) -> Sparsert:
+    """Runs a command that must be refused; its one line."""
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        assert main(list(arguments)) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("sparsert: error: ")
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    return run
+
+
+def test_a_layer_is_compiled_stored_inspected_and_run(weights: str, sparsert: Sparsert) -> None:
+    document = sparsert("compile", weights, "--target", "cpu", "--activation", "relu", "--json")
+    assert document["output"] == "layer.sparsert"
+    assert document["n"] == 20
+    assert document["nonzeros"] == np.count_nonzero(np.load(weights)["weight"])
+    assert document["stages"][0]["name"] == "sparsert-import-linalg"
+    facts = sparsert("inspect", "layer.sparsert", "--json")
+    assert facts["kind"] == "artefact"
+    assert facts["signature"]["x_shape"] == [16, 20]
+    assert "y[24, 20] from x[16, 20]" in sparsert("inspect", "layer.sparsert")
+    x = np.random.default_rng(1).standard_normal((16, 20)).astype(np.float32)
+    np.save("x.npy", x)
+    sparsert("run", "layer.sparsert", "--x", "x.npy", "-o", "y.npy")
+    file = np.load(weights)
+    expected = np.maximum(file["weight"] @ x + file["bias"][:, None], 0)
+    assert np.allclose(np.load("y.npy"), expected, atol=1e-5)
+
+
+def test_run_checks_a_matrix_against_float64(weights: str, sparsert: Sparsert) -> None:
+    for more in ((), ("--dtype", "f16"), ("--residual", "after"), ("--bias", "none")):
+        document = sparsert("run", weights, "--target", "cpu", "--json", *more)
+        assert document["checked"] is True
+        assert document["us"] > 0
+
+
+@pytest.mark.parametrize(
+    ("emit", "target", "expected"),
+    [
+        (("--emit", "ptx"), "sm_90", ".entry spmm"),
+        (("--emit", "llvm"), "sm_80", "ptx_kernel"),
+        (("--emit", "assembly"), "cpu", "spmm"),
+        (("--stage", "sparsert-partition"), "sm_90", "sparsert.tiled_spmm"),
+    ],
+)
+def test_text_goes_to_standard_output_or_a_file(
+    emit: tuple[str, ...], target: str, expected: str, weights: str, sparsert: Sparsert
+) -> None:
+    command = ("compile", weights, "--target", target, *emit)
+    text = sparsert(*command, "-o", "-")
+    assert expected in text
+    sparsert(*command, "-o", "out.txt")
+    assert Path("out.txt").read_text() == text
+
+
+def test_stages_are_listed(weights: str, sparsert: Sparsert) -> None:
+    stages = sparsert("compile", weights, "--target", "sm_90", "--list-stages", "--json")["stages"]
+    assert stages[0] == "input"
+    assert "sparsert-partition" in stages
+    assert not Path("layer.sparsert").exists()
+
+
+def test_inspect_describes_a_pattern(weights: str, sparsert: Sparsert) -> None:
+    facts = sparsert("inspect", weights, "-n", "196", "--json")
+    weight = np.load(weights)["weight"]
+    assert facts["nonzeros"] == np.count_nonzero(weight)
+    assert facts["row_most"] == (weight != 0).sum(axis=1).max()
+    assert facts["empty_columns"] == ((weight != 0).sum(axis=0) == 0).sum()
+    kernel = facts["kernel"]
+    assert kernel["panel_most"] - kernel["panel_least"] <= (
+        kernel["unbalanced_most"] - kernel["unbalanced_least"]
+    )
+    assert 0 < kernel["floor_us"] <= kernel["predicted_us"]
+    assert "nonzeros per panel" in sparsert("inspect", weights, "-n", "196")
+
+
+def test_advise_compares_with_every_dense_mode(weights: str, sparsert: Sparsert) -> None:
+    command = ("advise", weights, "-n", "1", "196", "--target", "sm_90")
+    document = sparsert(*command, "--json")
+    assert [one["n"] for one in document["advice"]] == [1, 196]
+    for one in document["advice"]:
+        assert [mode["mode"] for mode in one["modes"]] == ["f32", "tf32"]
+        for mode in one["modes"]:
+            assert mode["ratio"] == pytest.approx(mode["dense_us"] / one["sparse_us"])
+            # The layer's density is 30%: below the limit exactly where sparse wins.
+            assert (mode["ratio"] > 1) == (mode["density_limit"] > 0.3)
+    assert "dense mode" in sparsert(*command)
+
+
+def test_tune_stores_a_record_that_compile_takes(weights: str, sparsert: Sparsert) -> None:
+    command = ("tune", weights, "--target", "cpu", "--candidates", "2", "--workers", "1")
+    document = sparsert(*command, "--json")
+    assert document["complete"]
+    assert len(document["candidates"]) == 3
+    compiled = sparsert("compile", weights, "--target", "cpu", "--schedule", "layer.json", "--json")
+    assert compiled["schedule"] == document["schedule"]
+    Path("knobs.json").write_text('{"lowering": "data", "threads": 1, "columns_per_thread": 4}')
+    compiled = sparsert("compile", weights, "--target", "cpu", "--schedule", "knobs.json", "--json")
+    assert compiled["schedule"]["columns_per_thread"] == 4
+
+
+def test_bench_compares_with_libraries(weights: str, sparsert: Sparsert) -> None:
+    document = sparsert("bench", weights, "--target", "cpu", "--json")
+    assert set(document["peers"]) == {"numpy, dense", "scipy, CSR"}
+    for name, us in document["peers"].items():
+        assert document["ratios"][name] == pytest.approx(us / document["us"])
+    assert "scipy, CSR" in sparsert("bench", weights, "--target", "cpu")
+
+
+def test_cache_says_what_is_kept_and_removes_it(
+    weights: str, sparsert: Sparsert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sparsert_ir
+
+    sparsert_ir.compile(np.load(weights)["weight"], n=4, target="cpu", schedule="tune")
+    assert sparsert("cache", "info", "--json")["tuning_records"] == 1
+    assert sparsert("cache", "clear", "--json")["tuning_records"] == 1
+    assert sparsert("cache", "info", "--json")["tuning_records"] == 0
+    monkeypatch.setenv(DIRECTORY_VARIABLE, "off")
+    assert sparsert("cache", "info", "--json")["directory"] is None
+    assert "switched off" in sparsert("cache", "info")
+
+
+def test_doctor_runs_a_kernel(weights: str, sparsert: Sparsert) -> None:
+    document = sparsert("doctor", "--json")
+    assert document["ok"]
+    states = {one["what"]: one["state"] for one in document["findings"]}
+    assert states["target cpu"] == "ok"
+    assert states["target GPU"] == ("missing" if find_gpu() is None else "ok")
+    assert "target cpu" in sparsert("doctor")
+
+
+def test_mistakes_are_one_line(weights: str, mistake: Sparsert) -> None:
+    assert "missing.npz" in mistake("inspect", "missing.npz")
+    assert "columns of x" in mistake("compile", weights.replace("layer", "plain"), "--bias", "none")
+
+
+@pytest.fixture(autouse=True)
+def _a_file_without_n(tmp_path: Path) -> None:
+    np.savez(tmp_path / "plain.npz", weight=np.eye(3))
+    (tmp_path / "x\x1b[31m.npy").write_bytes(b"nothing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("compile", "layer.npz", "--target", "sm_35"), "sm_90"),
+        (("compile", "layer.npz", "--target", "cpu", "--emit", "ptx"), "GPU target"),
+        (("compile", "layer.npz", "--target", "cpu", "-o", "-"), "standard output"),
+        (("compile", "layer.npz", "--target", "cpu", "-o", "no/where"), "no/where"),
+        (("compile", "layer.npz", "--target", "cpu", "--stage", "x"), "sparsert-partition"),
+        (("compile", "layer.npz", "--target", "cpu", "--schedule", "x.json"), "x.json"),
+        (("compile", "layer.npz", "--target", "cpu", "--schedule", "layer.npz"), "layer.npz"),
+        (("compile", "layer.npz", "--target", "sm_90", "--lowering", "code", "--code-budget", "9"),
+         "code_budget"),
+        (("compile", "layer.npz", "--bias", "plain.npz", "--target", "cpu"), "--bias"),
+        (("run", "x.sparsert"), "x.sparsert"),
+        (("run", "layer.npz", "--target", "cpu", "--x", "absent.npy"), "--x"),
+        (("run", "layer.npz", "--target", "cpu", "--r", "absent.npy"), "--r"),
+        (("advise", "layer.npz", "-n", "0", "--target", "sm_90"), "1 or more"),
+        (("advise", "layer.npz", "-n", "4", "--target", "cpu"), "sparsert bench"),
+        (("tune", "layer.npz", "--target", "cpu", "--workers", "0"), "worker"),
+        (("inspect", "x\x1b[31m.npy"), "\\x1b"),
+    ],
+)  # fmt: skip
+def test_mistakes_name_what_was_expected(
+    arguments: tuple[str, ...], expected: str, weights: str, mistake: Sparsert
+) -> None:
+    line = mistake(*arguments)
+    assert expected in line
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("nonsense",), ("compile",), ("cache", "fill"), ("inspect", "a", "--kye")]
+)
+def test_a_wrong_command_line_is_one_line(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_warnings_are_one_line(
+    tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pattern.smtx").write_text("2, 2, 2\n0 1 2\n0 1\n")
+    assert main(["inspect", "pattern.smtx"]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith("sparsert: warning: ")
+    assert error.count("\n") == 1
+
+
+def test_the_command_starts_fast_and_knows_its_version() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "sparsert_ir.cli.main", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("sparsert ")
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    heavy = {"numpy", "scipy", "xdsl", "llvmlite", "rich", "cuda", "torch"}
+    assert not imported & {*heavy, "xdsl.ir", "rich.console", "llvmlite.binding"}
+
+
+def test_an_interrupt_has_its_own_exit_status(weights: str) -> None:
+    command = [sys.executable, "-m", "sparsert_ir.cli.main", "tune", weights, "--target", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        time.sleep(0.7)
+        os.killpg(process.pid, 2)
+        _, error = process.communicate(timeout=60)
+    if process.returncode == 130:
+        assert error.endswith(b"sparsert: interrupted\n")
+    else:
+        # The signal came before Python or after the first result: that result is kept.
+        assert process.returncode in (0, -2, 1)
+
+
+def test_output_that_nobody_reads_is_no_traceback(weights: str) -> None:
+    line = f"{sys.executable} -m sparsert_ir.cli.main inspect {weights} | true"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
