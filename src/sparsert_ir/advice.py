@@ -65,14 +65,16 @@ def advise(matrix: SparseMatrix, n: int, dtype: str, architecture: str) -> Advic
         if dense_us < float("inf"):
             limit = _density_limit(product, dense_us, code, data, limits)
             modes.append(ModeAdvice(mode, dense_us, dense_us / sparse_us, limit))
-    return Advice(n, dtype, default_lowering(matrix.nonzeros, n), sparse_us, tuple(modes))
+    return Advice(
+        n, dtype, default_lowering(matrix.shape, matrix.nonzeros, n), sparse_us, tuple(modes)
+    )
 
 
 def _best_us(
     product: Product, code: Sequence[Schedule], data: Sequence[Schedule], limits: GpuLimits
 ) -> float:
     """The best of the lowering that the compiler would choose."""
-    lowering = default_lowering(product.nonzeros, product.columns)
+    lowering = default_lowering(product.shape, product.nonzeros, product.columns)
     tried = code if lowering == "code" else data
     return min(predict_us(one, product, limits) for one in tried)
 

@@ -99,7 +99,7 @@ def _kernel_facts(matrix: "SparseMatrix", options: argparse.Namespace) -> dict[s
     limits, product = limits_of(target), Product(
         matrix.shape, matrix.nonzeros, options.n, options.dtype
     )  # fmt: skip
-    lowering = default_lowering(matrix.nonzeros, options.n)
+    lowering = default_lowering(matrix.shape, matrix.nonzeros, options.n)
     schedule = default_gpu_schedule(
         matrix.shape, options.n, options.dtype, matrix.nonzeros, lowering, target
     )
