@@ -47,8 +47,8 @@ def type_text(kind: Attribute) -> str:
 
 
 def global_name(name: str) -> str:
-    """A table's name in LLVM text: with a dot, which no function's name has; they never clash."""
-    return f"@.{name}"
+    """A table's name in LLVM text and PTX, which no function's name can be: they never clash."""
+    return f"@{name}$"
 
 
 def number_texts(values: Array) -> list[str]:

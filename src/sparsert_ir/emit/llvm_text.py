@@ -57,8 +57,7 @@ def _global(op: llvm.GlobalOp) -> str:
     if op.linkage.linkage.data == "external":
         # Its size is given at the launch.
         element = type_text(kind.type)
-        name = global_name(op.sym_name.data)
-        return f"{name} = external addrspace({space}) global [0 x {element}]{align}"
+        return f"{global_name(op.sym_name.data)} = external addrspace({space}) global [0 x {element}]{align}"
     where = f"addrspace({space}) " if space else ""
     verb = "constant" if op.constant is not None else "global"
     text = "poison"
