@@ -15,6 +15,9 @@ _WARP = 32
 _LARGE_N = 4000
 _TALLEST_PANEL, _LOWEST_TALL_PANEL = 96, 40
 _MOST_THREADS = 512
+_REGISTER_FILE, _REGISTERS = 65536, 64
+"""Of a multiprocessor; of a thread, about, while panels are small."""
+_TALLEST_SMALL_PANEL = 32
 _FEWEST_COLUMNS = 320
 """Of a block; with fewer, too few warps share the instructions that are fetched."""
 
@@ -24,6 +27,9 @@ def code_schedule(
 ) -> Schedule:
     """A schedule for an M x K matrix times K x `columns`.
 
+    Blocks that would not all run at once make a second wave, which doubles the time of a kernel
+    this short: taller panels avoid it.
+
     overlap: whether launches can overlap, which pays while a kernel takes a few microseconds.
     """
     width = 2 if dtype == "f16" else 1
@@ -31,6 +37,10 @@ def code_schedule(
     if columns >= _LARGE_N and shape[0] >= 2 * _LOWEST_TALL_PANEL:
         return _one_wave(shape[0], columns, width, multiprocessors)
     height, groups, threads = _small(shape, columns)
+    across = math.ceil(columns / (threads * width))
+    together = multiprocessors * max(1, _REGISTER_FILE // (threads * groups * _REGISTERS))
+    while height < _TALLEST_SMALL_PANEL and math.ceil(shape[0] / height) * across > together:
+        height *= 2
     return Schedule(
         rows_per_panel=min(height, shape[0]),
         k_groups=groups,
