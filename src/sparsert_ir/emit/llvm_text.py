@@ -56,8 +56,8 @@ def _global(op: llvm.GlobalOp) -> str:
     align = "" if op.alignment is None else f", align {op.alignment.value.data}"
     if op.linkage.linkage.data == "external":
         # Its size is given at the launch.
-        unknown = f"[0 x {type_text(kind.type)}]"
-        return f"{global_name(op.sym_name.data)} = external addrspace({space}) global {unknown}{align}"
+        name, element = global_name(op.sym_name.data), type_text(kind.type)
+        return f"{name} = external addrspace({space}) global [0 x {element}]{align}"
     where = f"addrspace({space}) " if space else ""
     verb = "constant" if op.constant is not None else "global"
     text = "poison"
