@@ -22,6 +22,7 @@ from sparsert_ir.runtime.arrays import (
     CupyLibrary,
     DlpackLibrary,
     TorchLibrary,
+    Wanted,
     is_contiguous,
     library_of,
 )
@@ -217,3 +218,21 @@ def test_two_streams_are_ordered_by_an_event_that_is_destroyed(
         ("cuStreamWaitEvent", 7, "event", 0),
         ("cuEventDestroy", "event"),
     ]
+
+
+def test_a_tensor_that_is_all_that_is_wanted_gives_its_address_at_once() -> None:
+    torch = pytest.importorskip("torch")
+    library = TorchLibrary(torch)
+    x = torch.zeros(4, 8)
+    host = -1
+    wanted = Wanted((4, 8), "f32", host, 15)
+    assert library.pointer_if(x, wanted) == x.data_ptr()
+    for other in (
+        torch.zeros(4, 9),
+        torch.zeros(4, 8, dtype=torch.float16),
+        torch.zeros(8, 4).t(),
+        torch.zeros(33)[1:].view(4, 8),
+        torch.zeros(4, 8).to_sparse(),
+    ):
+        assert library.pointer_if(other, wanted) == 0
+    assert library.pointer_if(x, Wanted((4, 8), "f32", 0, 15)) == 0

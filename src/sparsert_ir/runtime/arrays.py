@@ -38,6 +38,18 @@ class ArrayView(NamedTuple):
     readonly: bool
 
 
+class Wanted(NamedTuple):
+    """What a kernel expects of an array.
+
+    device: number of the GPU. alignment_mask: bits of the address that must be 0.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: int
+    alignment_mask: int
+
+
 class ArrayLibrary(Protocol):
     """How the arrays of one type are read and made."""
 
@@ -47,6 +59,13 @@ class ArrayLibrary(Protocol):
 
     def view(self, array: Any, stream: int) -> ArrayView:
         """Read `array` for use on `stream`; the host never waits."""
+        ...
+
+    def pointer_if(self, array: Any, wanted: Wanted) -> int:
+        """The address of an array that is contiguous and all that is wanted.
+
+        0 for every other array, and for one that takes a closer look: `view` then tells more.
+        """
         ...
 
     def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
@@ -63,6 +82,7 @@ class TorchLibrary:
     def __init__(self, torch: Any) -> None:
         self._torch = torch
         self._dtypes: dict[Any, str] = {torch.float32: "f32", torch.float16: "f16"}
+        self._by_name: dict[str, Any] = {name: dtype for dtype, name in self._dtypes.items()}
         # What torch.cuda.current_stream wraps into a Python object, at a tenth of its cost.
         self._raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
 
@@ -89,6 +109,21 @@ class TorchLibrary:
             # Sparse, fake and wrapped tensors have no address.
             raise CallError(f"expected a tensor in dense storage, got {error}") from error
 
+    def pointer_if(self, array: Any, wanted: Wanted) -> int:
+        try:
+            if (
+                array.dtype is self._by_name[wanted.dtype]
+                and array.shape == wanted.shape
+                and array.is_contiguous()
+                and array.get_device() == wanted.device
+            ):
+                pointer: int = array.data_ptr()
+                return 0 if pointer & wanted.alignment_mask else pointer
+        except RuntimeError:
+            # Sparse, fake and wrapped tensors have no address.
+            pass
+        return 0
+
     def empty(self, like: Any, shape: tuple[int, ...], stream: int | None) -> Any:
         torch = self._torch
         if stream is None:
@@ -98,7 +133,14 @@ class TorchLibrary:
             return torch.empty(shape, dtype=like.dtype, device=like.device)
 
 
-class CupyLibrary:
+class _CloserLook:
+    """A library whose arrays are read by `view` alone."""
+
+    def pointer_if(self, array: Any, wanted: Wanted) -> int:
+        return 0
+
+
+class CupyLibrary(_CloserLook):
     """cupy.ndarray."""
 
     def __init__(self, cupy: Any) -> None:
@@ -127,7 +169,7 @@ class CupyLibrary:
                 return cupy.empty(shape, dtype=like.dtype)
 
 
-class CudaArrayInterfaceLibrary:
+class CudaArrayInterfaceLibrary(_CloserLook):
     """Objects with `__cuda_array_interface__`, version 3 (numba's documentation defines it)."""
 
     def current_stream(self, array: Any) -> int:
@@ -160,7 +202,7 @@ class CudaArrayInterfaceLibrary:
         return None if status else int(ordinal)
 
 
-class DlpackLibrary:
+class DlpackLibrary(_CloserLook):
     """Objects with `__dlpack__`: the producer makes its data safe to use on the kernel's stream."""
 
     def current_stream(self, array: Any) -> int:
