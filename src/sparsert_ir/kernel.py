@@ -21,9 +21,11 @@ from sparsert_ir.frontend import NUMPY_TYPES
 from sparsert_ir.host_kernel import HostKernel
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.launch_plan import LaunchPlan, launch_plan
+from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.pipeline import StageRecord, count_ops
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.value_updates import ValueOrder, check_same_pattern
 
 if TYPE_CHECKING:
     from sparsert_ir.compiler import Compilation
@@ -70,6 +72,7 @@ class Kernel:
         self._plan: LaunchPlan | None = None
         self._host: HostCode | None = None
         self._ptx = ""
+        self._value_order: ValueOrder | None = None
         module, records = compilation.run()
         self._loads = _count_loads(module)
         begin = time.perf_counter()
@@ -257,6 +260,36 @@ class Kernel:
             ptx=self._ptx,
             constants=tuple(plan.constants.items()),
         )
+
+    def update_values(self, weight: MatrixLike) -> None:
+        """Compute with the values of `weight` from now on; nothing is compiled.
+
+        weight: M x K as for `sparsert_ir.compile`; after rounding to the kernel's element type its
+                nonzeros must be where the compiled weight's are.
+        For GPU kernels with the matrix as data. Once the kernel is loaded, this waits for all work
+        that the GPU has, calls in other streams included, and then overwrites the values there.
+        The first update of a kernel packs the pattern again, later ones only copy.
+        Raises ArgumentError for another pattern and for a kernel whose values are in its code,
+        MatrixError, and DeviceError if the copy failed; the kernel keeps its values then.
+        """
+        plan = self._plan
+        if plan is None or plan.layout is None:
+            raise ArgumentError(
+                f"kernel @{self.name}: expected a matrix that is data on a GPU, got lowering ="
+                f" {self.schedule.lowering} for {self.target}; compile the new weight"
+            )
+        layer = self.compilation.layer
+        matrix = SparseMatrix.of(weight, NUMPY_TYPES[layer.dtype])
+        check_same_pattern(layer.matrix, matrix)
+        if self._value_order is None:
+            self._value_order = ValueOrder.of(plan, plan.layout, matrix)
+        order = self._value_order
+        values = order.packed(matrix.values)
+        if "_gpu_kernel" in self.__dict__:
+            number = list(plan.constants).index(order.constant)
+            self._gpu_kernel.replace_constant(number, values)
+        self._plan = replace(plan, constants={**plan.constants, order.constant: values})
+        self.compilation = replace(self.compilation, layer=replace(layer, matrix=matrix))
 
     def save(self, path: str | os.PathLike[str], *, assembled: bool | None = None) -> None:
         """Write the kernel to a file that `sparsert_ir.load` runs without the compiler.

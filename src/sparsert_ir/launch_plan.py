@@ -11,9 +11,10 @@ from xdsl.traits import SymbolTable
 
 from sparsert_ir.dense import Array, Dense, to_numpy
 from sparsert_ir.dialects import gpu, nvvm
-from sparsert_ir.dialects.sparsert import ColumnTilesOp
+from sparsert_ir.dialects.sparsert import ColumnTilesOp, StreamLayoutAttr
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.lowering.memory import element_bytes
+from sparsert_ir.packing import StreamLayout
 
 Extent: TypeAlias = tuple[int, int, int]
 
@@ -30,6 +31,7 @@ class LaunchPlan:
     constants:    arrays that the launch passes after the function's own arguments, by name.
     shared_bytes: shared memory per block that is asked for at the launch.
     overlapped:   whether the kernel may start while the one before it still runs.
+    layout:       how the matrix lies in the constants; None where it is code.
     """
 
     grid: Extent
@@ -38,6 +40,7 @@ class LaunchPlan:
     constants: Mapping[str, Array]
     shared_bytes: int
     overlapped: bool
+    layout: StreamLayout | None
 
 
 def launch_plan(module: ModuleOp) -> LaunchPlan:
@@ -57,6 +60,7 @@ def launch_plan(module: ModuleOp) -> LaunchPlan:
         constants=_constants(module, launch),
         shared_bytes=sum(map(_dynamic_bytes, kernels[0].walk())),
         overlapped=any(isinstance(op, nvvm.GridWaitOp) for op in kernels[0].walk()),
+        layout=_layout(kernels[0]),
     )
     for extent, limit in zip(plan.grid, _GRID_LIMITS, strict=True):
         if extent > limit:
@@ -65,6 +69,14 @@ def launch_plan(module: ModuleOp) -> LaunchPlan:
                 " block_order, or give each block more columns or panels"
             )
     return plan
+
+
+def _layout(kernels: gpu.ModuleOp) -> StreamLayout | None:
+    for op in kernels.body.block.ops:
+        layout = op.attributes.get("sparsert.layout")
+        if isinstance(layout, StreamLayoutAttr):
+            return layout.data
+    return None
 
 
 def _constants(module: ModuleOp, launch: gpu.LaunchFuncOp) -> dict[str, Array]:

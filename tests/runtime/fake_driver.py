@@ -1,7 +1,8 @@
 """A stand-in for `cuda.bindings.driver`, so that the runtime's own logic runs without a GPU."""
 
 import ctypes
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ class Launch:
     shared_bytes: int
     stream: int
     pointers: tuple[int, ...]
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -46,8 +48,11 @@ class FakeDriver:
     linkers_alive: int = 0
     modules_alive: int = 0
     context_depth: int = 0
+    memory: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    waits: int = 0
 
-    CUjit_option = CUjitInputType = CUfunction_attribute = Names()
+    CUjit_option = CUjitInputType = CUfunction_attribute = CUlaunchAttributeID = Names()
+    CUlaunchConfig = SimpleNamespace
 
     def install(self) -> None:
         for module in MODULES:
@@ -135,3 +140,44 @@ class FakeDriver:
         grid, block = tuple(sizes[:3]), tuple(sizes[3:])
         self.launches.append(Launch(function, grid, block, shared_bytes, stream, pointers))
         return (self._status("cuLaunchKernel"),)
+
+    def CUlaunchAttribute(self) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(value=SimpleNamespace())
+
+    def cuLaunchKernelEx(  # noqa: N802
+        self, config: SimpleNamespace, function: object, address: int, extra: int
+    ) -> tuple[int]:
+        assert len(config.attrs) == config.numAttrs
+        grid = (config.gridDimX, config.gridDimY, config.gridDimZ)
+        block = (config.blockDimX, config.blockDimY, config.blockDimZ)
+        fixed = (*grid, *block, config.sharedMemBytes, config.hStream)
+        (status,) = self.cuLaunchKernel(function, *fixed, address, extra)
+        attributes = tuple(attribute.id for attribute in config.attrs)
+        self.launches[-1] = replace(self.launches[-1], attributes=attributes)
+        return (status,)
+
+    def cuMemAlloc(self, size: int) -> tuple[int, int]:  # noqa: N802
+        status = self._status("cuMemAlloc")
+        pointer = 0x100000 * (1 + len(self.memory))
+        if not status:
+            self.memory[pointer] = b""
+        return status, pointer
+
+    def cuMemFree(self, pointer: int) -> tuple[int]:  # noqa: N802
+        del self.memory[pointer]
+        return (0,)
+
+    def cuMemcpyHtoDAsync(  # noqa: N802
+        self, pointer: int, address: int, size: int, stream: int
+    ) -> tuple[int]:
+        status = self._status("cuMemcpyHtoDAsync")
+        if not status:
+            self.memory[pointer] = ctypes.string_at(address, size)
+        return (status,)
+
+    def cuStreamSynchronize(self, stream: int) -> tuple[int]:  # noqa: N802
+        return (self._status("cuStreamSynchronize"),)
+
+    def cuCtxSynchronize(self) -> tuple[int]:  # noqa: N802
+        self.waits += 1
+        return (self._status("cuCtxSynchronize"),)

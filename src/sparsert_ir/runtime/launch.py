@@ -254,9 +254,14 @@ class GpuKernel:
         with current_gpu(self.kernel.gpu.ordinal):
             check(self._launch_once(stream), doing)
 
-    def replace_constant(self, number: int, array: npt.NDArray[Any], stream: int = 0) -> None:
-        """Overwrite a constant with another of its shape, after what `stream` holds now."""
-        self._constants[number].write(array, stream)
+    def replace_constant(self, number: int, array: npt.NDArray[Any]) -> None:
+        """Overwrite a constant with another array of its size, once all of the GPU's work is done.
+
+        Raises DeviceError; the constant is the old one then.
+        """
+        with current_gpu(self.kernel.gpu.ordinal):
+            check(load_driver().cuCtxSynchronize(), "waiting for the GPU")
+        self._constants[number].write(array)
 
 
 class LaunchArguments(threading.local):
@@ -303,10 +308,10 @@ class ConstantArray:
         with current_gpu(ordinal):
             doing = f"allocating {array.nbytes} bytes for a packed matrix on GPU {ordinal}"
             self.pointer = int(check(driver.cuMemAlloc(max(1, array.nbytes)), doing))
-        self.write(array, 0)
+        self.write(array)
 
-    def write(self, array: npt.NDArray[Any], stream: int) -> None:
-        """Copy `array` there, in the order of `stream`; returns when it was read."""
+    def write(self, array: npt.NDArray[Any]) -> None:
+        """Copy `array` there; returns when it is there."""
         if array.nbytes != self._bytes:
             raise DeviceError(f"expected {self._bytes} bytes for a constant, got {array.nbytes}")
         driver = load_driver()
@@ -314,8 +319,8 @@ class ConstantArray:
         doing = "copying a packed matrix to the GPU"
         with current_gpu(self._ordinal):
             address = contiguous.ctypes.data
-            check(driver.cuMemcpyHtoDAsync(self.pointer, address, self._bytes, stream), doing)
-            check(driver.cuStreamSynchronize(stream), doing)
+            check(driver.cuMemcpyHtoDAsync(self.pointer, address, self._bytes, 0), doing)
+            check(driver.cuStreamSynchronize(0), doing)
 
     def __del__(self) -> None:
         if self.pointer:
