@@ -1,11 +1,13 @@
 """The prediction of times: its shape, not its numbers."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
-from sparsert_ir.candidates import best_candidates, gpu_candidates
+from sparsert_ir.candidates import best_candidates, gpu_candidates, neighbours
+from sparsert_ir.cost_model import default_gpu_schedule
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import GPUS, floor_us, limits_of
 from sparsert_ir.matrix import SparseMatrix
@@ -64,3 +66,17 @@ def test_a_short_list_of_candidates_holds_different_heights() -> None:
     best = best_candidates(matrix, 3136, "f32", "sm_90", 8)
     assert len(best) == len(set(best)) == 8
     assert len({one.rows_per_panel for one in best}) >= 3
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_candidates_are_near_the_compilers_own_choice_too(dtype: str) -> None:
+    matrix = SparseMatrix.of(np.eye(512) + np.eye(512, k=5))
+    own = default_gpu_schedule(matrix.shape, 196, dtype, matrix.nonzeros, "code", "sm_90")
+    near = neighbours(own, matrix.shape, 196, dtype)
+    assert own not in near
+    for one in near:
+        changed = [name for name, value in asdict(own).items() if value != asdict(one)[name]]
+        assert len(changed) == 1
+    best = best_candidates(matrix, 196, dtype, "sm_90", 12)
+    assert len(set(best) & set(near)) >= 4
+    assert set(best) - set(near)

@@ -9,7 +9,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number, default_lowering
+from sparsert_ir.cost_model import (
+    OVERLAP_FROM,
+    architecture_number,
+    default_gpu_schedule,
+    default_lowering,
+)
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.packing import WARP
@@ -17,7 +22,7 @@ from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Accumulation, Schedule
 
 _MULTIPROCESSORS = 132
-_FEWESTWARPS, _MOSTWARPS = 2 * _MULTIPROCESSORS, 512 * _MULTIPROCESSORS
+_FEWEST_WARPS, _MOST_WARPS = 2 * _MULTIPROCESSORS, 512 * _MULTIPROCESSORS
 _HEIGHTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _PANEL_COUNTS = (11, 22, 33, 44, 66, 132)
 _K_GROUPS = (1, 2, 4, 8, 16)
@@ -25,6 +30,7 @@ _THREADS = (32, 64, 128, 256, 512)
 _COLUMN_TILES = (1, 2, 4, 8, 16)
 _PANELS_PER_BLOCK = (1, 2, 4, 8)
 _BLOCK_LIMIT = 1024
+_LARGE_N = 4000
 _PARTIAL_SUMS_LIMIT = 48 * 1024
 _STREAMING_BYTES = 16 * 2**20
 """x and y together; below it the L2 cache keeps both whatever the stores say."""
@@ -74,7 +80,8 @@ def sampled(candidates: list[Schedule], seed: int) -> list[Schedule]:
 def best_candidates(
     matrix: SparseMatrix, columns: int, dtype: str, target: str, count: int
 ) -> list[Schedule]:
-    """The `count` candidates that the model of `sparsert_ir.prediction` finds fastest, best first.
+    """The `count` candidates that look fastest: by the model of `sparsert_ir.prediction`, and among
+    the neighbours of the compiler's own choice.
 
     target: "cpu" or an architecture. On a CPU, for which there is no model, all are tried that
     `count` allows, in the order of `cpu_candidates`.
@@ -90,20 +97,56 @@ def best_candidates(
         found = data_candidates(columns, dtype, overlapped=overlapped)
         return sampled(found, seed=0)[:count]
     found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped)
+    if overlapped and columns >= _LARGE_N:
+        # Loads that need not wait for the kernel before can be worth more than the overlap.
+        found += gpu_candidates(matrix.shape, columns, dtype)
     ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
-    return _diverse(ordered)[:count]
+    default = default_gpu_schedule(matrix.shape, columns, dtype, matrix.nonzeros, lowering, target)
+    near = neighbours(default, matrix.shape, columns, dtype)
+    near.sort(key=lambda one: predict_us(one, product, limits))
+    return _taken_in_turn(_diverse(ordered), near)[:count]
+
+
+def neighbours(
+    schedule: Schedule, shape: tuple[int, int], columns: int, dtype: str
+) -> list[Schedule]:
+    """One knob changed by one step; what is not sensible for the product is left out."""
+    found: list[Schedule] = []
+    for knob in ("rows_per_panel", "k_groups", "threads", "column_tiles", "panels_per_block"):
+        value = getattr(schedule, knob)
+        found += (replace(schedule, **{knob: other}) for other in (2 * value, value // 2) if other)
+    for width in _widths(columns, dtype):
+        found.append(replace(schedule, columns_per_thread=width))
+    for accumulation in _accumulations(dtype):
+        found.append(replace(schedule, accumulation=accumulation))
+    found.append(
+        replace(schedule, stores="cached" if schedule.stores == "streaming" else "streaming")
+    )
+    if schedule.launch == "overlapped":
+        found.append(replace(schedule, launch="serial"))
+    return [
+        one
+        for one in dict.fromkeys(found)
+        if one != schedule and _is_sensible(one, shape, columns, dtype)
+    ]
+
+
+def _taken_in_turn(first: list[Schedule], second: list[Schedule]) -> list[Schedule]:
+    """Both lists' best before either's second best, each schedule once."""
+    turns = itertools.zip_longest(first, second)
+    return list(dict.fromkeys(one for turn in turns for one in turn if one is not None))
 
 
 def _diverse(ordered: list[Schedule]) -> list[Schedule]:
-    """The same schedules, but after the first of each panel height and K split its variants wait.
+    """The same schedules, but after the first of each height, K split and launch its variants wait.
 
     The model tells heights and splits apart better than the knobs that change little, so a short
     list should not hold ten variants of one of them.
     """
-    seen: dict[tuple[int, int], int] = {}
+    seen: dict[tuple[int, int, str], int] = {}
     ranks: list[tuple[int, int]] = []
     for position, one in enumerate(ordered):
-        key = (one.rows_per_panel, one.k_groups)
+        key = (one.rows_per_panel, one.k_groups, one.launch)
         seen[key] = seen.get(key, 0) + 1
         ranks.append((position * seen[key], position))
     return [ordered[position] for _, position in sorted(ranks)]
@@ -195,9 +238,9 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
         return False
     blocks = -(-panels // one.panels_per_block) * -(-tiles // one.column_tiles)
     warps = blocks * one.block_threads // WARP
-    return _enough(warps, panels * columns) and warps <= _MOSTWARPS
+    return _enough(warps, panels * columns) and warps <= _MOST_WARPS
 
 
 def _enough(warps: int, work: int) -> bool:
     """Whether a GPU is filled, or as full as a product this small can make it."""
-    return warps >= min(_FEWESTWARPS, max(1, work // WARP // 4))
+    return warps >= min(_FEWEST_WARPS, max(1, work // WARP // 4))
