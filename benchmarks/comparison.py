@@ -100,7 +100,7 @@ class Comparison:
             nonzeros=plan.matrix.nonzeros,
             dtype=plan.dtype,
             floor_us=floor_us(self.limits, shape, plan.matrix.nonzeros, case.n, plan.dtype),
-            candidates=len(state.ours()) + len(state.failures),
+            candidates=sum(isinstance(one.job, BuildJob) for one in plan.jobs),
             failures=tuple(state.failures),
             model_us=model_us,
             peers=peers,
