@@ -26,7 +26,7 @@ from sparsert_ir.errors import IRError
 from sparsert_ir.lowering.control_flow import CONTROL_FLOW
 from sparsert_ir.lowering.function import GPU, HOST, WORKGROUP, FunctionLowering, Rules, Target
 from sparsert_ir.lowering.launch import LAUNCH
-from sparsert_ir.lowering.memory import MEMORY, element_bytes
+from sparsert_ir.lowering.memory import MEMORY, element_bytes, library_functions
 from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD
 from sparsert_ir.lowering.numbers import NUMBERS
 
@@ -59,6 +59,9 @@ class ConvertToLLVM(ModulePass):
                 _convert_all(inner.body.block, GPU)
         if not any(isinstance(inner, gpu.ModuleOp) for inner in op.body.block.ops):
             _convert_all(op.body.block, HOST)
+            called = [call.callee for call in op.walk() if isinstance(call, llvm.CallOp)]
+            names = [callee.string_value() for callee in called if callee is not None]
+            op.body.block.add_ops(library_functions(names))
 
 
 def _convert_all(block: Block, target: Target) -> None:
@@ -120,11 +123,16 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
     return llvm.FuncOp(
         op.sym_name.data,
         llvm.LLVMFunctionType(types),
-        llvm.LinkageAttr("external"),
+        llvm.LinkageAttr("internal" if _is_private(op) else "external"),
         body=lowering.region,
         other_props={"arg_attrs": _argument_attributes(arguments, settled, lowering.read_only)},
         extra_attrs=_function_attributes(op),
     )
+
+
+def _is_private(op: gpu.FuncOp | func.FuncOp) -> bool:
+    visibility = op.sym_visibility if isinstance(op, func.FuncOp) else None
+    return visibility is not None and visibility.data == "private"
 
 
 def _is_only_read(value: SSAValue) -> bool:

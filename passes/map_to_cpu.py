@@ -1,107 +1,32 @@
-"""sparsert-map-to-cpu: loops over panels and column tiles compute a product on a CPU."""
+"""sparsert-map-to-cpu: loops over column tiles and panels compute a product on a CPU."""
 
 from xdsl.context import Context
-from xdsl.dialects import func
-from xdsl.dialects.builtin import IndexType, ModuleOp, UnitAttr
-from xdsl.ir import Block, Region, SSAValue
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from sparsert_ir.building import Code, Values
-from sparsert_ir.dialects.sparsert import (
-    ColumnTilesOp,
-    FirstColumnOp,
-    PanelProductOp,
-    WritePanelOp,
-)
-from sparsert_ir.kernel_function import ProductFunction, product_functions
-
-KERNEL = "sparsert.kernel"
+from sparsert_ir.cpu_tiles import TiledProduct
+from sparsert_ir.kernel_function import product_functions
 
 
 class MapToCpu(ModulePass):
-    """Turn each function of one `tiled_spmm` into a kernel function that computes the panels
-    [begin, end) for all columns, and a function that calls it for all panels.
+    """Turn each function `@NAME` of one `tiled_spmm` into three: `@NAME_tiles` computes the column
+    tiles [first tile, last tile) of the panels [first panel, last panel); `@NAME_part` calls it,
+    for threads; `@NAME` calls it for everything.
 
-    A lane that would reach past the last column is moved back to end there; the columns it shares
-    with its neighbour are computed twice. Threads take ranges of panels.
+    A tile has `columns_per_thread` columns, the last one what is left. With `staging = copy` each
+    tile of x is first copied to a dense buffer, which threads bring along, in the element type of
+    the sums; every panel then reads the copy.
 
     Requires: as `sparsert-map-to-gpu`; no K groups.
-    Guarantees: memrefs instead of tensors, y the last one before `begin` and `end`; every lane one
-    column wide.
+    Guarantees: memrefs instead of tensors; arguments are the inputs, y, the buffer where there is
+    one, then the four bounds; lanes are as wide as tiles.
     """
 
     name = "sparsert-map-to-cpu"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
-            kernel = _kernel(product)
-            caller = _caller(product, kernel)
-            block = op.body.block
-            block.insert_op_after(kernel, product.function)
-            block.insert_op_before(caller, product.function)
+            for function in TiledProduct(product).functions():
+                op.body.block.insert_op_before(function, product.function)
             product.function.detach()
             product.function.erase()
-
-
-def _kernel(product: ProductFunction) -> func.FuncOp:
-    types = [*product.buffer_types(), IndexType(), IndexType()]
-    block = Block(arg_types=types)
-    code = Code(block)
-    *buffers, begin, end = block.args
-    zero, one = code.index(0), code.index(1)
-    tiles = code.insert(ColumnTilesOp(product.columns, 1))
-
-    def one_panel(outer: Code, panel: SSAValue) -> None:
-        def one_tile(inner: Code, tile: SSAValue) -> None:
-            column = inner.insert(FirstColumnOp(tile, within=product.columns))
-            _write_tile(inner, product, buffers, panel, column, zero)
-
-        outer.loop(zero, tiles, one, one_tile)
-
-    code.loop(begin, end, one, one_panel)
-    code.do(func.ReturnOp())
-    kernel = func.FuncOp(f"{product.name}_panels", (types, []), Region(block))
-    kernel.attributes["sparsert.schedule"] = product.schedule_attr()
-    kernel.attributes[KERNEL] = UnitAttr()
-    return kernel
-
-
-def _write_tile(
-    code: Code,
-    product: ProductFunction,
-    buffers: Values,
-    panel: SSAValue,
-    column: SSAValue,
-    group: SSAValue,
-) -> None:
-    op = product.product
-    weight = code.insert(product.constant.clone())
-    x = buffers[product.position(op.x)]
-    lane = product.sum_type
-    sums = code.do(
-        PanelProductOp(weight, x, column, panel, group, op.panels, op.splits, lane, product.fold)
-    )
-    residual = None if op.residual is None else buffers[product.position(op.residual)]
-    code.do(
-        WritePanelOp(
-            sums,
-            buffers[-1],
-            column,
-            panel,
-            op.panels,
-            bias=product.bias(),
-            activation=op.activation,
-            residual=residual,
-            residual_after_activation=op.residual_after_activation,
-        )
-    )
-
-
-def _caller(product: ProductFunction, kernel: func.FuncOp) -> func.FuncOp:
-    types = product.buffer_types()
-    block = Block(arg_types=types)
-    code = Code(block)
-    bounds = [code.index(0), code.index(product.panel_count)]
-    code.do(func.CallOp(kernel.sym_name.data, [*block.args, *bounds], []))
-    code.do(func.ReturnOp())
-    return func.FuncOp(product.name, (types, []), Region(block))

@@ -51,6 +51,8 @@ class MapToGpu(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
+            if product.schedule.staging != "none":
+                raise ScheduleError("schedule: staging = copy is for CPUs; use staging = none")
             module = KernelBuilder(product).build()
             op.body.block.insert_op_after(module, product.function)
             _replace_body_with_launch(product, module.sym_name.data)

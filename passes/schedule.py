@@ -35,6 +35,7 @@ class ChooseSchedule(ModulePass):
     panels_per_block: int | None = None
     block_order: str | None = None
     stores: str | None = None
+    staging: str | None = None
     accumulation: str | None = None
     fold_length: int | None = None
     chunk: int | None = None

@@ -95,7 +95,7 @@ def cases(draw: st.DrawFn, pipeline: str, overlaps: bool = True) -> Case:
 @st.composite
 def _schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Schedule:
     gpu = pipeline in _ON_GPU
-    widths = [width for width in (1, 2, 3, 4, 8) if width <= columns]
+    widths = [1, 2, 3, 4, 8, 11, 16]
     if gpu:
         pairs = dtype == "f16"
         widths = [w for w in (1, 2, 4, 8) if columns % w == 0 or (w == 2 and pairs)]
@@ -109,6 +109,7 @@ def _schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sche
         panels_per_block=draw(st.integers(1, 4)),
         block_order=draw(st.sampled_from(("columns", "panels"))),
         stores=draw(st.sampled_from(("cached", "streaming"))),
+        staging="none" if gpu else draw(st.sampled_from(("none", "copy"))),
         accumulation=draw(st.sampled_from(("plain", "folded", "f32"))),
         fold_length=draw(st.sampled_from((1, 2, 5, 16))),
         launch=draw(st.sampled_from(("serial", "overlapped"))) if gpu else "serial",

@@ -1,12 +1,13 @@
 """A thin layer over xDSL's builder for writing loops and index arithmetic readably."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from xdsl.builder import Builder
-from xdsl.dialects import arith, memref, scf
+from xdsl.dialects import arith, memref, scf, vector
 from xdsl.dialects.builtin import (
     AnyFloat,
+    DenseArrayBase,
     FloatAttr,
     IndexType,
     IntegerAttr,
@@ -14,6 +15,8 @@ from xdsl.dialects.builtin import (
     StringAttr,
     TensorType,
     UnitAttr,
+    VectorType,
+    i64,
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
@@ -71,6 +74,13 @@ class Code:
 
     def load(self, buffer: SSAValue, *indices: SSAValue) -> SSAValue:
         return self.insert(memref.LoadOp.get(buffer, indices))
+
+    def shuffle(self, values: SSAValue, numbers: Sequence[int]) -> SSAValue:
+        """A vector of elements of `values`, chosen by number."""
+        element = cast(VectorType[Any], values.type).element_type
+        mask = DenseArrayBase.from_list(i64, numbers)
+        kind = VectorType(element, [len(numbers)])
+        return self.insert(vector.ShuffleOp(values, values, mask, result_type=kind))
 
     def table(self, name: str, kind: MemRefType[Attribute]) -> SSAValue:
         """The address of a `memref.global`."""

@@ -18,6 +18,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
     "launch": ("serial", "overlapped"),
+    "staging": ("none", "copy"),
 }
 
 
@@ -28,12 +29,14 @@ class Schedule:
     lowering:           "code" bakes the matrix into instructions, "data" streams it from memory.
     rows_per_panel:     rows whose sums one thread holds in registers.
     k_groups:           threads that share a panel's nonzeros; sums are added in a fixed order.
-    columns_per_thread: adjacent columns of x and y that one thread computes.
-    threads:            threads along the columns in a block (SIMD lanes on a CPU: 1).
+    columns_per_thread: adjacent columns of x and y that one thread computes; on a CPU the columns
+                        of a tile, which every panel computes before the next tile.
+    threads:            threads along the columns in a block; 1 on a CPU.
     column_tiles:       column tiles that one block computes one after another.
     panels_per_block:   panels computed side by side in a block by different warps.
     block_order:        which index moves fastest over consecutive blocks.
     stores:             "streaming" marks y as not to be kept in caches.
+    staging:            CPU only: "copy" copies each tile of x to a dense buffer before it is used.
     accumulation:       f16 only: "plain" adds in f16, "folded" adds at most `fold_length`
                         products in f16 before adding them in f32, "f32" adds every product in f32.
     fold_length:        products per f16 partial sum when `accumulation` is "folded".
@@ -55,6 +58,7 @@ class Schedule:
     panels_per_block: int = 1
     block_order: Literal["columns", "panels"] = "columns"
     stores: Literal["cached", "streaming"] = "cached"
+    staging: Literal["none", "copy"] = "none"
     accumulation: Accumulation = "plain"
     fold_length: int = 16
     chunk: int = 4

@@ -1,12 +1,14 @@
 """xDSL's `llvm` dialect and the operations that it lacks."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 from xdsl.dialects.builtin import IntegerType, VectorType
 from xdsl.dialects.llvm import LLVM
 from xdsl.ir import Attribute, Dialect, SSAValue
 from xdsl.irdl import (
+    AnyAttr,
     IRDLOperation,
+    VarConstraint,
     base,
     irdl_op_definition,
     operand_def,
@@ -44,4 +46,26 @@ class ExtractElementOp(IRDLOperation):
             raise VerifyException(f"expected a result of type {element}, got {self.result.type}")
 
 
-Llvm = Dialect("llvm", [*LLVM.operations, ExtractElementOp], list(LLVM.attributes))
+@irdl_op_definition
+class FreezeOp(IRDLOperation):
+    """The value itself, fixed where it was poison: https://llvm.org/docs/LangRef.html#i-freeze
+
+    LLVM does not look through it, so what is frozen is computed once and not again for each use.
+    """
+
+    name = "llvm.freeze"
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    value = operand_def(T)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$value attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue):
+        super().__init__(operands=[value], result_types=[value.type])
+
+
+Llvm = Dialect("llvm", [*LLVM.operations, ExtractElementOp, FreezeOp], list(LLVM.attributes))

@@ -20,6 +20,9 @@ class HostCode:
     code_bytes: int
     _engine: Any = field(repr=False)
 
+    def has_function(self, name: str) -> bool:
+        return self._engine.get_function_address(name) != 0
+
     def function(self, name: str, argument_count: int) -> Callable[..., None]:
         """`@name` as a Python function of addresses and integers; CodegenError if there is none.
 

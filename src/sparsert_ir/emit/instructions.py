@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Attribute, Operation
 
 from sparsert_ir.dialects import nvvm
-from sparsert_ir.dialects.llvm import ExtractElementOp
+from sparsert_ir.dialects.llvm import ExtractElementOp, FreezeOp
 from sparsert_ir.dialects.sparsert import lane_element, lane_width
 from sparsert_ir.emit.function_writer import FunctionWriter
 from sparsert_ir.emit.fused import MultiplyAdd
@@ -132,6 +132,10 @@ def emit_extract(writer: FunctionWriter, op: ExtractElementOp) -> None:
     writer.define(op.result, text)
 
 
+def emit_freeze(writer: FunctionWriter, op: FreezeOp) -> None:
+    writer.define(op.result, f"freeze {writer.typed(op.value)}")
+
+
 def emit_shuffle_vector(writer: FunctionWriter, op: llvm.ShuffleVectorOp) -> None:
     lanes = [f"i32 {lane}" for lane in op.mask.iter_values()]
     mask = f"<{len(lanes)} x i32> <{', '.join(lanes)}>"
@@ -156,7 +160,11 @@ def emit_intrinsic(writer: FunctionWriter, op: llvm.CallIntrinsicOp) -> None:
 def emit_call(writer: FunctionWriter, op: llvm.CallOp) -> None:
     assert op.callee is not None
     arguments = ", ".join(writer.typed(value) for value in op.args)
-    writer.line(f"call void @{op.callee.string_value()}({arguments})")
+    call = f"@{op.callee.string_value()}({arguments})"
+    if op.returned is None:
+        writer.line(f"call void {call}")
+    else:
+        writer.define(op.returned, f"call {type_text(op.returned.type)} {call}")
 
 
 def emit_return(writer: FunctionWriter, op: llvm.ReturnOp) -> None:
@@ -226,6 +234,7 @@ INSTRUCTIONS: Emitters = {
     llvm.StoreOp: emitter(emit_store),
     llvm.InsertElementOp: emitter(emit_insert),
     ExtractElementOp: emitter(emit_extract),
+    FreezeOp: emitter(emit_freeze),
     llvm.ShuffleVectorOp: emitter(emit_shuffle_vector),
     llvm.CallIntrinsicOp: emitter(emit_intrinsic),
     llvm.CallOp: emitter(emit_call),

@@ -40,6 +40,8 @@ def emit_llvm(module: Operation) -> str:
                 parts.append(_global(op))
             case llvm.FuncOp() if op.body.blocks:
                 parts.append("\n".join(_function(op, declarations, on_gpu)))
+            case llvm.FuncOp():
+                parts.append(_declaration(op))
             case _:
                 raise IRError(
                     f"LLVM IR text: expected functions and globals of the llvm dialect, got"
@@ -68,11 +70,18 @@ def _global(op: llvm.GlobalOp) -> str:
     )
 
 
+def _declaration(op: llvm.FuncOp) -> str:
+    arguments = ", ".join(type_text(kind) for kind in op.function_type.inputs)
+    return f"declare {type_text(op.function_type.output)} @{op.sym_name.data}({arguments})"
+
+
 def _function(op: llvm.FuncOp, declarations: Declarations, on_gpu: bool) -> Iterator[str]:
     writer = FunctionWriter(declarations, on_gpu=on_gpu)
     blocks = list(op.body.blocks)
     texts = [_block(writer, block) for block in blocks]
     convention = "ptx_kernel " if "nvvm.kernel" in op.attributes else ""
+    if op.linkage.linkage.data == "internal":
+        convention = "internal "
     yield f"define {convention}void @{op.sym_name.data}({_arguments(op, writer)}){_facts(op)} {{"
     for block, lines in zip(blocks, texts, strict=True):
         yield lines[0]

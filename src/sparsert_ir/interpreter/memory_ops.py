@@ -267,11 +267,21 @@ def _collapse_shape(frame: Frame, op: Operation, operands: Operands) -> list[Val
     return [memory.reshaped(shape)]
 
 
+def _alloc(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    if frame.launch is not None:
+        frame.fail(op, "expected allocations in host code only")
+    kind = cast(memref.AllocOp, op).memref.type
+    shape = static_shape(kind)
+    return [Memory(poisoned(prod(shape), element_dtype(kind)), shape)]
+
+
 def _nothing(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     return []
 
 
 MEMORY_HANDLERS: Mapping[str, Handler] = {
+    "memref.alloc": _alloc,
+    "memref.dealloc": _nothing,
     "memref.load": _memref_load,
     "memref.store": _memref_store,
     "memref.global": _nothing,

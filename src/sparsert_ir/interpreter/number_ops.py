@@ -51,6 +51,7 @@ _ELEMENTWISE: Mapping[str, Callable[..., Array]] = {
     "arith.andi": np.bitwise_and,
     "arith.ori": np.bitwise_or,
     "arith.xori": np.bitwise_xor,
+    "arith.shrui": _on_unsigned(np.right_shift),
     "arith.minsi": np.minimum,
     "arith.maxsi": np.maximum,
     "arith.minui": _on_unsigned(np.minimum),
@@ -129,6 +130,13 @@ def _extract(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     return [operands[0][:, _lane_position(frame, cast(vector.ExtractOp, op))]]
 
 
+def _shuffle(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    mask = list(cast(vector.ShuffleOp, op).mask.get_values())
+    if min(mask) < 0:
+        frame.fail(op, "expected a mask without -1")
+    return [np.concatenate(operands, axis=1)[:, mask]]
+
+
 def _insert(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     source, target = operands
     changed = target.copy()
@@ -148,4 +156,5 @@ NUMBER_HANDLERS: Mapping[str, Handler] = {
     "vector.broadcast": _broadcast,
     "vector.extract": _extract,
     "vector.insert": _insert,
+    "vector.shuffle": _shuffle,
 }

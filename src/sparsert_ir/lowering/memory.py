@@ -1,6 +1,7 @@
 """`memref` and the lanes of the `sparsert` dialect become loads and stores through pointers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any, cast
 
 from xdsl.dialects import cf, llvm, memref
@@ -22,6 +23,9 @@ from sparsert_ir.lowering.control_flow import compare
 from sparsert_ir.lowering.function import FunctionLowering, Rules, rule
 from sparsert_ir.lowering.numbers import call_overloaded, extract, join
 
+ALLOCATE, FREE = "aligned_alloc", "free"
+"""The C library's functions, since C11: https://en.cppreference.com/w/c/memory/aligned_alloc"""
+_CACHE_LINE = 64
 INVARIANT = "invariant"
 """Attribute of a load: nothing writes this memory while the function runs."""
 _LIMIT = 2**31 - 1
@@ -35,18 +39,19 @@ def array_of(buffer: SSAValue) -> MemRefType[Any]:
     return cast(MemRefType[Any], buffer.type)
 
 
+def check_size(kind: MemRefType[Any]) -> None:
+    """IRError for an array of 2^31 elements or more."""
+    if prod(kind.get_shape()) > _LIMIT:
+        raise IRError(f"sparsert-convert-to-llvm: expected at most {_LIMIT} elements in {kind}")
+
+
 def linear_index(
     lowering: FunctionLowering, kind: MemRefType[Any], indices: Sequence[SSAValue]
 ) -> SSAValue:
     """Where an element lies in a row-major array, in elements."""
-    shape = kind.get_shape()
-    total = 1
-    for size in shape:
-        total *= size
-    if total > _LIMIT:
-        raise IRError(f"sparsert-convert-to-llvm: expected at most {_LIMIT} elements in {kind}")
+    check_size(kind)
     position: SSAValue | None = None
-    for size, index in zip(shape, indices, strict=True):
+    for size, index in zip(kind.get_shape(), indices, strict=True):
         if position is None:
             position = index
             continue
@@ -87,6 +92,33 @@ def lower_store(lowering: FunctionLowering, op: memref.StoreOp) -> Sequence[SSAV
     value = lowering.value(op.value)
     lowering.do(llvm.StoreOp(value, pointer, element_bytes(value.type)))
     return []
+
+
+def lower_alloc(lowering: FunctionLowering, op: memref.AllocOp) -> Sequence[SSAValue]:
+    """Memory of the C library, uninitialised, on cache lines."""
+    kind = array_of(op.memref)
+    check_size(kind)
+    size = prod(kind.get_shape()) * element_bytes(kind.element_type)
+    lines = -(-size // _CACHE_LINE)
+    arguments = [lowering.integer(n, 64) for n in (_CACHE_LINE, lines * _CACHE_LINE)]
+    pointer = lowering.type_of(kind)
+    return [lowering.insert(llvm.CallOp(ALLOCATE, *arguments, return_type=pointer))]
+
+
+def lower_dealloc(lowering: FunctionLowering, op: memref.DeallocOp) -> Sequence[SSAValue]:
+    lowering.do(llvm.CallOp(FREE, lowering.value(op.memref)))
+    return []
+
+
+def library_functions(used: Iterable[str]) -> list[llvm.FuncOp]:
+    """Declarations of the functions of the C library among `used`."""
+    pointer, size = llvm.LLVMPointerType(), IntegerType(64)
+    types = {
+        ALLOCATE: llvm.LLVMFunctionType([size, size], pointer),
+        FREE: llvm.LLVMFunctionType([pointer]),
+    }
+    names = sorted(set(used) & set(types))
+    return [llvm.FuncOp(name, types[name], llvm.LinkageAttr("external")) for name in names]
 
 
 def lower_get_global(lowering: FunctionLowering, op: memref.GetGlobalOp) -> Sequence[SSAValue]:
@@ -193,6 +225,8 @@ def lower_first_column(lowering: FunctionLowering, op: FirstColumnOp) -> Sequenc
 MEMORY: Rules = {
     memref.LoadOp: rule(lower_load),
     memref.StoreOp: rule(lower_store),
+    memref.AllocOp: rule(lower_alloc),
+    memref.DeallocOp: rule(lower_dealloc),
     memref.GetGlobalOp: rule(lower_get_global),
     memref.CollapseShapeOp: rule(lower_collapse_shape),
     LoadColumnsOp: rule(lower_load_columns),

@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from sparsert_ir.dialects.llvm import ExtractElementOp
+from sparsert_ir.dialects.llvm import ExtractElementOp, FreezeOp
 from sparsert_ir.lowering.function import FunctionLowering, Rule, Rules, rule
 
 
@@ -137,6 +137,16 @@ def join(lowering: FunctionLowering, numbers: Sequence[SSAValue]) -> SSAValue:
     return joined
 
 
+def lower_shuffle(lowering: FunctionLowering, op: vector.ShuffleOp) -> Sequence[SSAValue]:
+    """Frozen, so that a few shuffles of one loaded vector do not become as many loads: loads are
+    what a CPU kernel has most of.
+    """
+    first, second = lowering.values([op.v1, op.v2])
+    mask = DenseArrayBase.from_list(i32, op.mask.get_values())
+    shuffled = llvm.ShuffleVectorOp(first, second, mask, cast(VectorType[Any], op.result.type))
+    return [lowering.insert(FreezeOp(lowering.insert(shuffled)))]
+
+
 NUMBERS: Rules = {
     arith.ConstantOp: rule(lower_constant),
     arith.AddiOp: _instruction(llvm.AddOp),
@@ -168,4 +178,5 @@ NUMBERS: Rules = {
     vector.BroadcastOp: rule(lower_broadcast),
     vector.ExtractOp: rule(lower_extract),
     vector.InsertOp: rule(lower_insert),
+    vector.ShuffleOp: rule(lower_shuffle),
 }

@@ -1,6 +1,6 @@
 // RUN: sparsert-opt %s -p sparsert-map-to-gpu,sparsert-unroll-pattern,sparsert-convert-to-llvm | filecheck %s
 // RUN: sparsert-opt %s -p sparsert-map-to-gpu,sparsert-unroll-pattern,sparsert-convert-to-llvm | sparsert-opt --verify-roundtrip | filecheck %s
-// RUN: sparsert-opt %s -p 'sparsert-map-to-cpu,sparsert-vectorize{columns-per-thread=4},sparsert-pack-pattern,sparsert-convert-to-llvm' | filecheck %s --check-prefix=CPU
+// RUN: sparsert-opt %s -p sparsert-map-to-cpu,sparsert-pack-pattern,sparsert-convert-to-llvm | filecheck %s --check-prefix=CPU
 // RUN: not sparsert-opt %s -p sparsert-convert-to-llvm 2>&1 | filecheck %s --check-prefix=TENSORS
 
 // TENSORS: error: sparsert-convert-to-llvm: expected memrefs in @one_group, got tensor<4x8xf32>; run a mapping pass first
@@ -30,15 +30,15 @@
 // CHECK: sparsert.ptr_write_rows {{.*}} offsets dense<[8, 16]>
 // CHECK: llvm.return
 
-// CPU: llvm.mlir.global internal constant @one_group_panels_offsets(dense<[0, 2, 2, 3, 4]> : tensor<5xi32>)
+// CPU: llvm.mlir.global internal constant @one_group_tiles_offsets(dense<{{\[}}[0, 0], [0, 2], [0, 2], [0, 3], [0, 4]]> : tensor<5x2xi32>)
 // CPU: llvm.func @one_group(
-// CPU: %[[OFFSETS:.*]] = llvm.mlir.addressof @one_group_panels_offsets : !llvm.ptr
-// CPU: llvm.call @one_group_panels({{.*}}%[[OFFSETS]]
-// CPU: llvm.func @one_group_panels(%[[X:.*]]: !llvm.ptr {llvm.noalias, llvm.readonly}, {{.*}}, %{{.*}}: i64, %{{.*}}: i64) attributes {{{.*}}sparsert.kernel}
+// CPU: %[[OFFSETS:.*]] = llvm.mlir.addressof @one_group_tiles_offsets : !llvm.ptr
+// CPU: llvm.call @one_group_tiles({{.*}}%[[OFFSETS]]
+// CPU: llvm.func internal @one_group_tiles(%[[X:.*]]: !llvm.ptr {llvm.noalias, llvm.readonly}, {{.*}}, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64) attributes {{{.*}}sparsert.kernel}
 // CPU-NOT: {{memref|arith|scf|index}}
 // CPU: llvm.call_intrinsic "llvm.umin.i64"
 // CPU: llvm.load %{{.*}} {invariant, alignment = 4 : i64} : !llvm.ptr -> i32
-// CPU: vector<4xf32>
+// CPU: llvm.call_intrinsic "llvm.fma.f32"
 // CPU: llvm.return
 func.func @one_group(%x: tensor<4x8xf32>, %r: tensor<3x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
