@@ -1,15 +1,54 @@
 """Calling a kernel of the CPU target on numpy arrays, with everything checked before the call."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsert_ir.errors import CallError
+from sparsert_ir.host_threads import buffers, team
+from sparsert_ir.work_shares import Part
 
 Array: TypeAlias = npt.NDArray[Any]
+
+_CACHE_LINE = 64
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: str) -> Array:
+    """An uninitialised array that begins on a cache line: vectors then do not straddle two."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
+class TiledProgram:
+    """Runs a product part by part, on as many threads as there are shares.
+
+    part:       takes the addresses of the arrays, of the copy of a tile of x where there is one,
+                and the four bounds of a part.
+    copy_bytes: of that copy; 0: there is none.
+    """
+
+    part: Callable[..., None]
+    shares: tuple[tuple[Part, ...], ...]
+    copy_bytes: int
+
+    def __call__(self, *arrays: int) -> None:
+        if len(self.shares) == 1:
+            self._run(arrays, self.shares[0])
+        else:
+            team().run([partial(self._run, arrays, share) for share in self.shares])
+
+    def _run(self, arrays: tuple[int, ...], share: tuple[Part, ...]) -> None:
+        copy = (buffers().address(self.copy_bytes),) if self.copy_bytes else ()
+        for part in share:
+            self.part(*arrays, *copy, *part.bounds)
 
 
 @dataclass(frozen=True)
@@ -63,7 +102,7 @@ class HostKernel:
 
     def _output(self, out: object, inputs: list[Array]) -> Array:
         if out is None:
-            return np.empty(self.y_shape, self.dtype)
+            return aligned_empty(self.y_shape, self.dtype)
         if not isinstance(out, np.ndarray):
             raise self._refusal("out", "a numpy array", type(out).__name__)
         y = self._checked("out", cast(Array, out), self.y_shape)

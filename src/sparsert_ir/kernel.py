@@ -11,6 +11,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.printer import Printer
 
+from sparsert_ir.cpu_tiles import BOUNDS, part_name
 from sparsert_ir.dense import to_numpy
 from sparsert_ir.dialects.sparsert import PtrAccumulateOp
 from sparsert_ir.emit.host import HostCode, compile_for_host, host_assembly
@@ -18,13 +19,14 @@ from sparsert_ir.emit.llvm_text import emit_llvm
 from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import NUMPY_TYPES
-from sparsert_ir.host_kernel import HostKernel
+from sparsert_ir.host_kernel import HostKernel, TiledProgram
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.launch_plan import LaunchPlan, launch_plan
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.pipeline import StageRecord, count_ops
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.tiled_layout import tiled_layout
 from sparsert_ir.value_updates import ValueOrder, check_same_pattern
 
 if TYPE_CHECKING:
@@ -115,6 +117,11 @@ class Kernel:
         schedule = self.compilation.layer.schedule
         assert schedule is not None
         return schedule
+
+    @property
+    def threads(self) -> int:
+        """Threads that a call uses on a CPU; 1 on a GPU."""
+        return self.compilation.threads
 
     @property
     def _has_loops(self) -> bool:
@@ -220,9 +227,18 @@ class Kernel:
         layer = self.compilation.layer
         has_residual = layer.residual != "none"
         x_shape, y_shape = self._shapes
-        run = self._host.function(self.name, 3 if has_residual else 2)
+        array_count = 3 if has_residual else 2
+        run = self._host.function(self.name, array_count)
+        if self._host.has_function(part_name(self.name)):
+            run = self._tiled_program(self._host, array_count)
         dtype = NUMPY_TYPES[layer.dtype]
         return HostKernel(self.name, x_shape, y_shape, dtype, has_residual, run)
+
+    def _tiled_program(self, host: HostCode, array_count: int) -> TiledProgram:
+        layout = tiled_layout(self.compilation.layer, self.threads)
+        argument_count = array_count + bool(layout.copy_bytes) + BOUNDS
+        part = host.function(part_name(self.name), argument_count)
+        return TiledProgram(part, layout.shares, layout.copy_bytes)
 
     @property
     def binary(self) -> KernelBinary:

@@ -1,0 +1,35 @@
+"""What a call of a CPU kernel must know about how its product was tiled."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsert_ir.column_tiles import column_tiles
+from sparsert_ir.frontend import NUMPY_TYPES, Layer
+from sparsert_ir.partition import balanced_panels
+from sparsert_ir.work_shares import Part, panel_work, shares
+
+
+@dataclass(frozen=True)
+class TiledLayout:
+    """shares: the parts of each thread. copy_bytes: of the copy of a tile of x; 0: none is made."""
+
+    shares: tuple[tuple[Part, ...], ...]
+    copy_bytes: int
+
+
+def tiled_layout(layer: Layer, threads: int) -> TiledLayout:
+    """The layout of a layer with a schedule: what `sparsert-partition` and `sparsert-map-to-cpu`
+    make of it, dealt to `threads`.
+    """
+    schedule = layer.schedule
+    assert schedule is not None
+    tiles = column_tiles(layer.columns, schedule.columns_per_thread)
+    lengths = layer.matrix.row_lengths
+    panels = balanced_panels(lengths, schedule.rows_per_panel)
+    dealt = shares(tiles, panel_work(lengths, panels), threads)
+    sum_type = NUMPY_TYPES[layer.dtype] if schedule.accumulation == "plain" else "float32"
+    copy = layer.matrix.shape[1] * tiles.row_stride * np.dtype(sum_type).itemsize
+    return TiledLayout(
+        tuple(tuple(share) for share in dealt), copy if schedule.staging == "copy" else 0
+    )
