@@ -15,6 +15,7 @@ from sparsert_ir.cost_model import (
     default_gpu_schedule,
     default_lowering,
 )
+from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.packing import WARP
@@ -80,14 +81,15 @@ def sampled(candidates: list[Schedule], seed: int) -> list[Schedule]:
 def best_candidates(
     matrix: SparseMatrix, columns: int, dtype: str, target: str, count: int
 ) -> list[Schedule]:
-    """The `count` candidates that look fastest: by the model of `sparsert_ir.prediction`, and among
-    the neighbours of the compiler's own choice.
+    """The `count` candidates that look fastest: on a GPU by the model of `sparsert_ir.prediction`,
+    and among the neighbours of the compiler's own choice; on a CPU by `sparsert_ir.cpu_model`.
 
-    target: "cpu" or an architecture. On a CPU, for which there is no model, all are tried that
-    `count` allows, in the order of `cpu_candidates`.
+    target: "cpu" or an architecture.
     """
     if target == "cpu":
-        return cpu_candidates(columns, dtype)[:count]
+        facts = CpuFacts(*matrix.shape, columns, matrix.nonzeros, dtype)
+        on_cpu = sorted(cpu_candidates(facts), key=lambda one: predict_cpu(facts, one))
+        return on_cpu[:count]
     product = Product(matrix.shape, matrix.nonzeros, columns, dtype)
     limits = limits_of(target)
     overlapped = architecture_number(target) >= OVERLAP_FROM
@@ -150,25 +152,6 @@ def _diverse(ordered: list[Schedule]) -> list[Schedule]:
         seen[key] = seen.get(key, 0) + 1
         ranks.append((position * seen[key], position))
     return [ordered[position] for _, position in sorted(ranks)]
-
-
-def cpu_candidates(columns: int, dtype: str) -> list[Schedule]:
-    """Candidates for a CPU, wide lanes first: the matrix as data, and as code."""
-    accumulation: Accumulation = "f32" if dtype == "f16" else "plain"
-    widths = [width for width in (128, 64, 32, 16, 8, 4, 2, 1) if width <= max(columns, 1)]
-    data = [
-        Schedule(
-            lowering="data",
-            rows_per_panel=rows,
-            threads=1,
-            columns_per_thread=width,
-            accumulation=accumulation,
-        )
-        for width, rows in itertools.product(widths, (1, 2, 4, 8))
-        if rows * width <= 256
-    ]
-    code = [replace(one, lowering="code") for one in data if one.rows_per_panel * 4 <= 16]
-    return data + code
 
 
 def _grid(shape: tuple[int, int], columns: int, dtype: str) -> Iterator[Schedule]:

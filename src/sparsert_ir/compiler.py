@@ -18,6 +18,7 @@ from sparsert_ir.cost_model import (
     default_cpu_schedule,
     default_gpu_schedule,
     default_lowering,
+    default_threads,
     shared_memory_of,
 )
 from sparsert_ir.dense import Array
@@ -42,6 +43,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_PTX = ("_", "WARP_SZ")
 """Names that PTX does not allow (PTX ISA, "Identifiers" and "Predefined Identifiers")."""
 _LARGEST_N = _LARGEST_ARRAY = 2**31 - 1
+_MOST_THREADS = 1024
 
 PIPELINE_OF = {
     ("gpu", "code"): "sparsert-gpu-pipeline",
@@ -65,6 +67,7 @@ def compile_spmm(
     schedule: ScheduleLike = None,
     name: str = "spmm",
     code_budget: int = CODE_BUDGET,
+    threads: int | None = None,
 ) -> Kernel:
     """Compile `y = activation(weight @ x + bias [+ residual])` for this one `weight`.
 
@@ -84,6 +87,8 @@ def compile_spmm(
                 kept beside the kernel cache); None: the cost model's choice.
     name:       of the kernel in IR and PTX: letters, digits, underscores.
     code_budget: bytes of instructions that the matrix may become.
+    threads:    on a CPU, threads that a call uses; None: the cost model's choice, at most as many
+                as there are cores for this process. The result does not depend on it.
 
     Zeros of the weight are skipped: a NaN or infinity in x that meets only zeros does not reach y.
     Sums run in an order that the schedule fixes: the same kernel gives the same bits every time.
@@ -102,17 +107,21 @@ def compile_spmm(
 
         schedule = schedule_of(schedule, layer, kind, code_budget)
     chosen = _schedule(layer, kind, schedule, lowering, code_budget)
-    compilation = Compilation(replace(layer, schedule=chosen), kind, code_budget)
+    layer = replace(layer, schedule=chosen)
+    compilation = Compilation(layer, kind, code_budget, _threads(layer, kind, threads))
     return Kernel(compilation)
 
 
 @dataclass(frozen=True, eq=False)
 class Compilation:
-    """What one compilation does: `layer` (with its schedule) for `target`."""
+    """What one compilation does: `layer` (with its schedule) for `target`; calls on a CPU use
+    `threads` threads.
+    """
 
     layer: Layer
     target: str
     code_budget: int = CODE_BUDGET
+    threads: int = 1
 
     @property
     def is_gpu(self) -> bool:
@@ -181,6 +190,21 @@ def nearest_architecture(architecture: str) -> str:
             ' target="cpu"'
         )
     return older[-1]
+
+
+def _threads(layer: Layer, target: str, threads: Any) -> int:
+    if threads is None:
+        matrix, schedule = layer.matrix, layer.schedule
+        if target != "cpu" or schedule is None:
+            return 1
+        return default_threads(matrix.shape, matrix.nonzeros, layer.columns, schedule)
+    if not _is_integer(threads) or not 1 <= threads <= _MOST_THREADS:
+        raise ArgumentError(
+            f"threads: expected a whole number from 1 to {_MOST_THREADS} or None, got {threads!r}"
+        )
+    if target != "cpu":
+        raise ArgumentError(f"threads: expected None for target {target}, got {threads!r}")
+    return int(threads)
 
 
 def make_layer(
@@ -277,7 +301,7 @@ def _default_schedule(
 ) -> Schedule:
     matrix = layer.matrix
     if target == "cpu":
-        chosen = default_cpu_schedule(matrix.shape, layer.columns, layer.dtype)
+        chosen = default_cpu_schedule(matrix.shape, layer.columns, layer.dtype, matrix.nonzeros)
         return chosen if lowering is None else replace(chosen, lowering=lowering)
     if lowering is None:
         lowering = default_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget)

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes, code_schedule
+from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, threads_for
 from sparsert_ir.data_schedules import data_schedule
+from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
 from sparsert_ir.schedule import Lowering, Schedule
 
@@ -67,16 +69,19 @@ def default_gpu_schedule(
     )
 
 
-def default_cpu_schedule(shape: tuple[int, int], columns: int, dtype: str) -> Schedule:
-    """A schedule for a CPU: one row at a time over as many columns as fill the registers."""
-    width = 1
-    while width * 2 <= min(columns, 128):
-        width *= 2
-    accumulation = "f32" if dtype == "f16" else "plain"
-    return Schedule(
-        lowering="data",
-        rows_per_panel=1,
-        threads=1,
-        columns_per_thread=width,
-        accumulation=accumulation,
-    )
+def default_cpu_schedule(
+    shape: tuple[int, int], columns: int, dtype: str, nonzeros: int | None = None
+) -> Schedule:
+    """A schedule for a CPU: the fastest one by `cpu_model.predict_cpu`.
+
+    nonzeros: None: unknown, taken as a tenth of the matrix.
+    """
+    rows, depth = shape
+    count = rows * depth // 10 if nonzeros is None else nonzeros
+    return best_cpu_schedule(CpuFacts(rows, depth, columns, count, dtype))
+
+
+def default_threads(shape: tuple[int, int], nonzeros: int, columns: int, schedule: Schedule) -> int:
+    """Threads for a call on a CPU: more than one where they save more than waking them costs."""
+    facts = CpuFacts(*shape, columns, nonzeros)
+    return threads_for(facts, schedule, available_cores())
