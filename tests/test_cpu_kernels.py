@@ -1,0 +1,203 @@
+"""Kernels of the CPU target against exact and float64 products: shapes, tiles, types, threads."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sparsert_ir
+from sparsert_ir.cost_model import default_cpu_schedule
+from sparsert_ir.dense import Array
+from sparsert_ir.errors import ArgumentError, ScheduleError
+from sparsert_ir.kernel import Kernel
+from sparsert_ir.row_packing import GROUP, LONG_ROW
+from sparsert_ir.schedule import Schedule
+
+STAGINGS = pytest.mark.parametrize("staging", ["none", "copy"])
+DTYPES = {"f32": np.float32, "f16": np.float16}
+
+
+def whole_matrix(rows: int, depth: int, density: float, seed: int = 0) -> Array:
+    """Small whole numbers: every partial sum is exact."""
+    random = np.random.default_rng(seed)
+    kept = random.random((rows, depth)) < density
+    return (random.integers(-3, 4, (rows, depth)) * kept).astype(np.float32)
+
+
+def compiled(weight: Array, n: int, dtype: str = "f32", **knobs: Any) -> Kernel:
+    compile_knobs = {
+        key: knobs.pop(key) for key in ("threads", "bias", "activation", "residual") if key in knobs
+    }
+    schedule = default_cpu_schedule((weight.shape[0], weight.shape[1]), n, dtype)
+    schedule = replace(schedule, **knobs)
+    return sparsert_ir.compile(
+        weight,
+        n,
+        dtype=cast(Any, dtype),
+        target="cpu",
+        schedule=schedule,
+        **compile_knobs,  # pyright: ignore
+    )
+
+
+def check_exact(kernel: Kernel, weight: Array, n: int, dtype: str = "f32") -> None:
+    random = np.random.default_rng(1)
+    x = random.integers(-3, 4, (weight.shape[1], n)).astype(DTYPES[dtype])
+    y = np.full((weight.shape[0], n), np.nan, DTYPES[dtype])
+    kernel(x, out=y)
+    np.testing.assert_array_equal(y, (weight @ x.astype(np.float32)).astype(DTYPES[dtype]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.integers(1, 9),
+    depth=st.integers(1, 60),
+    n=st.integers(1, 70),
+    width=st.integers(1, 80),
+    staging=st.sampled_from(("none", "copy")),
+    dtype=st.sampled_from(("f32", "f16")),
+    rows_per_panel=st.integers(1, 4),
+    density=st.sampled_from((0.0, 0.1, 0.5, 1.0)),
+    threads=st.integers(1, 3),
+)
+def test_every_shape_tile_and_type_is_exact(
+    rows: int,
+    depth: int,
+    n: int,
+    width: int,
+    staging: str,
+    dtype: str,
+    rows_per_panel: int,
+    density: float,
+    threads: int,
+) -> None:
+    weight = whole_matrix(rows, depth, density)
+    kernel = compiled(
+        weight,
+        n,
+        dtype,
+        columns_per_thread=width,
+        staging=staging,
+        rows_per_panel=rows_per_panel,
+        threads=threads,
+    )
+    check_exact(kernel, weight, n, dtype)
+
+
+@STAGINGS
+@pytest.mark.parametrize("width", [16, 32, 48, 64, 96, 112])
+def test_long_rows_are_exact_for_every_number_of_chains(staging: str, width: int) -> None:
+    """Rows of every remainder modulo the group, in tiles of one to seven vectors."""
+    lengths = range(LONG_ROW, LONG_ROW + 3 * GROUP)
+    weight = np.zeros((len(lengths), 40), np.float32)
+    for row, length in enumerate(lengths):
+        weight[row, 40 - length :] = np.arange(1, length + 1) % 5 + 1
+    kernel = compiled(weight, 150, columns_per_thread=width, staging=staging)
+    check_exact(kernel, weight, 150)
+
+
+@STAGINGS
+@pytest.mark.parametrize("depth", [2**16, 2**16 + 1])
+def test_columns_of_16_and_of_32_bits_are_exact(staging: str, depth: int) -> None:
+    weight = np.zeros((2, depth), np.float32)
+    weight[:, -7:] = 2
+    weight[0, :: depth // 9] = 3
+    weight[1, 1 :: depth // 9] = 1
+    check_exact(compiled(weight, 2, staging=staging), weight, 2)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("n", [1, 49, 196])
+def test_default_schedule_is_within_the_error_bound(dtype: str, n: int) -> None:
+    random = np.random.default_rng(2)
+    weight = np.where(random.random((70, 90)) < 0.3, random.standard_normal((70, 90)), 0)
+    weight = weight.astype(DTYPES[dtype])
+    x = random.standard_normal((90, n)).astype(DTYPES[dtype])
+    y = sparsert_ir.compile(weight, n, dtype=dtype, target="cpu")(x)  # pyright: ignore
+    wide_weight, wide_x = weight.astype(np.float64), x.astype(np.float64)
+    magnitude = np.abs(wide_weight) @ np.abs(wide_x)
+    error = np.abs(y - wide_weight @ wide_x)
+    rounding = 2.0**-11 * np.abs(wide_weight @ wide_x) if dtype == "f16" else 0
+    assert (error <= 2.0**-24 * 94 * magnitude + rounding + 2.0**-24).all()
+
+
+@pytest.mark.parametrize("accumulation", ["plain", "folded", "f32"])
+@STAGINGS
+def test_every_f16_accumulation_is_exact_on_whole_numbers(accumulation: str, staging: str) -> None:
+    weight = whole_matrix(9, 50, 0.5)
+    kernel = compiled(
+        weight, 40, "f16", accumulation=accumulation, staging=staging, columns_per_thread=32
+    )
+    check_exact(kernel, weight, 40, "f16")
+
+
+def test_plain_f16_rounds_every_sum_to_f16() -> None:
+    """2048 + 1 is 2048 in f16, however often 1 is added."""
+    weight = np.ones((1, 9), np.float32)
+    x = np.ones((9, 1), np.float16)
+    x[0] = 2048
+    plain = compiled(weight, 1, "f16", accumulation="plain")(x)
+    wide = compiled(weight, 1, "f16", accumulation="f32")(x)
+    assert (plain[0, 0], wide[0, 0]) == (2048, 2056)
+
+
+@STAGINGS
+@pytest.mark.parametrize(("rows_per_panel", "width"), [(1, 32), (3, 48), (7, 196)])
+def test_results_have_the_same_bits_for_every_number_of_threads(
+    staging: str, rows_per_panel: int, width: int
+) -> None:
+    random = np.random.default_rng(3)
+    weight = np.where(random.random((61, 80)) < 0.3, random.standard_normal((61, 80)), 0)
+    x, residual = (random.standard_normal(s).astype(np.float32) for s in ((80, 196), (61, 196)))
+    results: list[bytes] = []
+    for threads in (1, 2, 5, 64):
+        kernel = compiled(
+            weight,
+            196,
+            rows_per_panel=rows_per_panel,
+            columns_per_thread=width,
+            staging=staging,
+            threads=threads,
+            bias=np.arange(61),
+            activation="relu",
+            residual=True,
+        )
+        assert kernel.threads == threads
+        for _ in range(20):
+            y = np.full((61, 196), np.nan, np.float32)
+            results.append(kernel(x, residual, out=y).tobytes())
+    assert set(results) == {results[0]}
+
+
+def test_results_without_out_begin_on_cache_lines() -> None:
+    weight = whole_matrix(3, 5, 0.5)
+    y = compiled(weight, 7)(np.ones((5, 7), np.float32))
+    assert y.ctypes.data % 64 == 0
+    assert y.flags.c_contiguous
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True, 10**6])
+def test_a_wrong_number_of_threads_is_refused(threads: Any) -> None:
+    with pytest.raises(ArgumentError, match="threads: expected a whole number from 1"):
+        sparsert_ir.compile(np.eye(2), 1, target="cpu", threads=threads)
+
+
+def test_threads_are_refused_for_a_gpu() -> None:
+    with pytest.raises(ArgumentError, match="threads: expected None for target sm_80"):
+        sparsert_ir.compile(np.eye(2), 1, target="sm_80", threads=2)
+
+
+def test_copies_are_refused_for_a_gpu() -> None:
+    schedule = Schedule(staging="copy")
+    with pytest.raises(ScheduleError, match="staging = copy is for CPUs"):
+        sparsert_ir.compile(np.eye(2), 1, target="sm_80", schedule=schedule)
+
+
+def test_a_layer_of_26000_nonzeros_compiles_within_the_limit() -> None:
+    """1.5 s on one core; measured 0.1 to 0.2 s, so a busy machine does not fail this."""
+    random = np.random.default_rng(4)
+    weight = np.where(random.random((512, 512)) < 0.1, random.standard_normal((512, 512)), 0)
+    assert sparsert_ir.compile(weight, 196, target="cpu").stats.seconds < 1.5
