@@ -15,20 +15,20 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cases import uneven_matrix
+from data_jobs import DataCase, DataJob, build_data
 from data_report import PEERS, DataResult, one_line, report
 from machine import Machine, this_machine
 from measure_job import MeasureJob, Measurement
 from peers import PeerJob, PeerTime
 from results import replace_text
-from sparsert_ir import SparseMatrix
-from sparsert_ir.build_job import Build, BuildJob, build
+from sparsert_ir.build_job import Build
 from sparsert_ir.candidates import data_candidates, sampled
 from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
@@ -39,32 +39,6 @@ from work import Job, Measurer, measure_any, measured_bandwidth
 
 _L2_MULTIPLE = 2
 _MOST_COPIES = 64
-
-
-@dataclass(frozen=True, eq=False)
-class DataCase:
-    """One product; `jobs` is how many builds compete for it."""
-
-    shape: tuple[int, int]
-    sparsity: float
-    n: int
-    matrix: SparseMatrix
-    jobs: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.shape[0]}x{self.shape[1]}/{self.sparsity:g}/{self.n}"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DataJob(BuildJob):
-    """A build that knows its case."""
-
-    case: DataCase
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The layer holds the matrix; it is sent once.
-        return self.__dict__ | {"case": None}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,10 +83,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=max(1, min(8, (os.cpu_count() or 2) - 2)))
     parser.add_argument("--output", type=Path, default=Path("data_lowering"))
     return parser.parse_args(arguments)
-
-
-def build_data(job: DataJob) -> Build:
-    return build(job)
 
 
 def ordinal_of_builds() -> int | None:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from pool_functions import die, do_anything, hang, square
 
+from sparsert_ir.errors import ArgumentError
 from sparsert_ir.worker_pool import WorkerPool
 
 
@@ -124,3 +125,14 @@ with WorkerPool(do_anything, 2, 60) as pool:
     while alive(processes) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(processes)
+
+
+def test_a_function_of_the_main_program_is_refused() -> None:
+    """A worker would look for it in its own main program."""
+
+    def task(number: int) -> int:
+        return number
+
+    task.__module__ = "__main__"
+    with pytest.raises(ArgumentError, match=r"import.*__main__; move it"):
+        WorkerPool(task, 1, 1.0)

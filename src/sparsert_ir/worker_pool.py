@@ -17,6 +17,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar, cast
 
+from sparsert_ir.errors import ArgumentError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -46,6 +48,11 @@ class WorkerPool(Generic[Task, Result]):
     """
 
     def __init__(self, function: Callable[[Task], Result], workers: int, seconds: float) -> None:
+        if function.__module__ == "__main__":
+            raise ArgumentError(
+                "expected a function that worker processes can import, got"
+                f" {function.__qualname__} of __main__; move it to a module"
+            )
         self._call = (function.__module__, function.__qualname__)
         self._seconds = seconds
         self._tasks: queue.SimpleQueue[Task | _Stop] = queue.SimpleQueue()

@@ -1,0 +1,37 @@
+"""What `data_lowering.py` builds, in a module that worker processes can import by its name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sparsert_ir import SparseMatrix
+from sparsert_ir.build_job import Build, BuildJob, build
+
+
+@dataclass(frozen=True, eq=False)
+class DataCase:
+    """One product; `jobs` is how many builds compete for it."""
+
+    shape: tuple[int, int]
+    sparsity: float
+    n: int
+    matrix: SparseMatrix
+    jobs: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.shape[0]}x{self.shape[1]}/{self.sparsity:g}/{self.n}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataJob(BuildJob):
+    """A build that knows its case."""
+
+    case: DataCase
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The layer holds the matrix; it is sent once.
+        return self.__dict__ | {"case": None}
+
+
+def build_data(job: DataJob) -> Build:
+    return build(job)
