@@ -1,11 +1,12 @@
 """`sparsert_ir.compile` and `Kernel`, end to end on the CPU: numbers, shapes, what can be read."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from compiling import compile_layer
+from compiling import compile_layer, pruned
 from hypothesis import given
 from hypothesis import strategies as st
 from random_layers import CPU_CODE, CPU_DATA, Case, Example, cases, real_numbers, whole_numbers
@@ -166,6 +167,30 @@ def test_stats_of_a_gpu_kernel() -> None:
     assert [record.name for record in stats.stages] == [*kernel.stages[1:], "llvm-text", "ptx"]
     assert all(record.seconds > 0 and record.ops > 0 for record in stats.stages)
     assert stats.seconds == sum(record.seconds for record in stats.stages)
+
+
+REASONS: dict[str, dict[str, Any]] = {
+    "code: about 0.0 MB of instructions": {"n": 64},
+    "data: for N of up to 8, numbers are read faster than instructions": {"n": 8},
+    "data: code would take 0.0 MB, more than 0.0 MB": {"n": 64, "code_budget": 10},
+    "data: as asked for": {"n": 64, "lowering": "data"},
+    "code: as asked for": {"n": 8, "schedule": Schedule()},
+    "data: the default for a CPU": {"n": 8, "target": "cpu"},
+}
+
+
+@pytest.mark.parametrize("text", REASONS)
+def test_stats_say_why_the_matrix_is_code_or_data(text: str) -> None:
+    options: dict[str, Any] = {"target": "sm_90", **REASONS[text]}
+    stats = sparsert_ir.compile(np.eye(8), **options).stats
+    assert stats.lowering == text
+    assert bool(stats.packed_bytes) == (text.startswith("data") and options["target"] != "cpu")
+
+
+def test_code_that_runs_once_and_is_large_becomes_data() -> None:
+    weight = pruned(512, 1024, 0.15)
+    stats = sparsert_ir.compile(weight, 16, target="sm_90").stats
+    assert re.match("data: .* MB of code that runs once are fetched slower", stats.lowering)
 
 
 def test_stats_of_a_cpu_kernel() -> None:

@@ -15,6 +15,7 @@ from sparsert_ir.context import make_context
 from sparsert_ir.cost_model import (
     OVERLAP_FROM,
     architecture_number,
+    choose_lowering,
     default_cpu_schedule,
     default_gpu_schedule,
     default_lowering,
@@ -108,19 +109,29 @@ def compile_spmm(
         schedule = schedule_of(schedule, layer, kind, code_budget)
     chosen = _schedule(layer, kind, schedule, lowering, code_budget)
     layer = replace(layer, schedule=chosen)
-    compilation = Compilation(layer, kind, code_budget, _threads(layer, kind, threads))
+    asked_for = schedule is not None or lowering is not None
+    compilation = Compilation(
+        layer,
+        kind,
+        code_budget,
+        "as asked for" if asked_for else _lowering_reason(layer, kind, code_budget),
+        _threads(layer, kind, threads),
+    )
     return Kernel(compilation)
 
 
 @dataclass(frozen=True, eq=False)
 class Compilation:
-    """What one compilation does: `layer` (with its schedule) for `target`; calls on a CPU use
-    `threads` threads.
+    """What one compilation does: `layer` (with its schedule) for `target`.
+
+    lowering_reason: why the schedule has the lowering that it has.
+    threads:         of a call on a CPU.
     """
 
     layer: Layer
     target: str
-    code_budget: int = CODE_BUDGET
+    code_budget: int
+    lowering_reason: str
     threads: int = 1
 
     @property
@@ -294,6 +305,13 @@ def _schedule(
 
 def _overlaps(target: str) -> bool:
     return target != "cpu" and architecture_number(target) >= OVERLAP_FROM
+
+
+def _lowering_reason(layer: Layer, target: str, code_budget: int) -> str:
+    if target == "cpu":
+        return "the default for a CPU"
+    matrix = layer.matrix
+    return choose_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget).reason
 
 
 def _default_schedule(

@@ -1,6 +1,6 @@
 """Which schedule to use when the user gives none."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes, code_schedule
@@ -12,6 +12,7 @@ from sparsert_ir.schedule import Lowering, Schedule
 
 OVERLAP_FROM = 90
 """Compute capability (times ten) from which launches overlap."""
+_FEW_COLUMNS = 8
 _RUN_ONCE_BYTES = 1.9 * 2**20
 """Of code, beyond which a kernel that runs it once takes about three times as long on an H200."""
 
@@ -32,9 +33,17 @@ def shared_memory_of(architecture: str) -> int:
     return 1024 * SHARED_MEMORY[architecture_number(architecture)]
 
 
-def default_lowering(
+@dataclass(frozen=True)
+class LoweringChoice:
+    """What a matrix becomes on a GPU, and why, in words that follow a colon."""
+
+    lowering: Lowering
+    reason: str
+
+
+def choose_lowering(
     shape: tuple[int, int], nonzeros: int, columns: int, code_budget: int = CODE_BUDGET
-) -> Lowering:
+) -> LoweringChoice:
     """Code while it fits in the budget and is used for more than a few columns, else data.
 
     Code that runs once (N of up to 64) and is larger than `_RUN_ONCE_BYTES` is fetched so slowly
@@ -42,8 +51,29 @@ def default_lowering(
     """
     once = columns <= 64
     size = code_bytes(shape, nonzeros, 4 if once else 8)
-    limit = min(code_budget, _RUN_ONCE_BYTES) if once else code_budget
-    return "code" if size <= limit and columns > 8 else "data"
+    if columns <= _FEW_COLUMNS:
+        reason = f"for N of up to {_FEW_COLUMNS}, numbers are read faster than instructions"
+        return LoweringChoice("data", reason)
+    if size > code_budget:
+        reason = f"code would take {_megabytes(size)}, more than {_megabytes(code_budget)}"
+        return LoweringChoice("data", reason)
+    if once and size > _RUN_ONCE_BYTES:
+        reason = (
+            f"{_megabytes(size)} of code that runs once are fetched slower than numbers are read"
+        )
+        return LoweringChoice("data", reason)
+    return LoweringChoice("code", f"about {_megabytes(size)} of instructions")
+
+
+def default_lowering(
+    shape: tuple[int, int], nonzeros: int, columns: int, code_budget: int = CODE_BUDGET
+) -> Lowering:
+    """What `choose_lowering` chooses."""
+    return choose_lowering(shape, nonzeros, columns, code_budget).lowering
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 2**20:.1f} MB"
 
 
 def default_gpu_schedule(

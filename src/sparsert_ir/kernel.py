@@ -44,6 +44,8 @@ class KernelStats:
     nonzeros:      of the matrix.
     multiply_adds: of one call: nonzeros * N.
     loads:         of x in the unrolled code; 0 where the matrix is data.
+    lowering:      "code" or "data", a colon and why.
+    packed_bytes:  of the arrays that hold the matrix as data on a GPU; 0 elsewhere.
     code_bytes:    of machine code; for a GPU known once the kernel is assembled, else None.
     registers:     per thread, once the kernel is assembled for a GPU, else None.
     stages:        seconds and operations of each stage, in order.
@@ -52,6 +54,8 @@ class KernelStats:
     nonzeros: int
     multiply_adds: int
     loads: int
+    lowering: str
+    packed_bytes: int
     code_bytes: int | None
     registers: int | None
     stages: tuple[StageRecord, ...]
@@ -180,6 +184,8 @@ class Kernel:
             nonzeros=matrix.nonzeros,
             multiply_adds=matrix.nonzeros * self.n,
             loads=self._loads,
+            lowering=f"{self.schedule.lowering}: {self.compilation.lowering_reason}",
+            packed_bytes=0 if self._plan is None else self._plan.constant_bytes,
             code_bytes=None if self._host is None else self._host.code_bytes,
             registers=None,
             stages=self._records,

@@ -42,6 +42,11 @@ class LaunchPlan:
     overlapped: bool
     layout: StreamLayout | None
 
+    @property
+    def constant_bytes(self) -> int:
+        """Of all constants."""
+        return sum(array.nbytes for array in self.constants.values())
+
 
 def launch_plan(module: ModuleOp) -> LaunchPlan:
     """The only launch of a module.

@@ -96,6 +96,8 @@ def _report(kernel: Any, output: Path) -> Report:
         "n": kernel.n,
         "nonzeros": stats.nonzeros,
         "loads": stats.loads,
+        "lowering": stats.lowering,
+        "packed_bytes": stats.packed_bytes,
         "schedule": asdict(kernel.schedule),
         "grid": kernel.grid,
         "block": kernel.block,
@@ -108,6 +110,7 @@ def _report(kernel: Any, output: Path) -> Report:
         ("written", f"{output} ({count(written)} bytes)"),
         ("kernel", f"@{kernel.name} for {kernel.target}, N = {kernel.n}"),
         ("nonzeros", f"{count(stats.nonzeros)}, {count(stats.loads)} loads of x"),
+        ("lowering", stats.lowering),
         ("schedule", kernel.schedule.short()),
         ("launch", f"grid {kernel.grid}, block {kernel.block}"),
     ]

@@ -49,7 +49,7 @@ def _matrix(matrix: "SparseMatrix", options: argparse.Namespace) -> Report:
         document["kernel"] = kernel = _kernel_facts(matrix, options)
         shown += [
             ("for", f"N = {options.n}, {options.dtype}, {kernel['target']}"),
-            ("lowering", kernel["lowering"]),
+            ("lowering", f"{kernel['lowering']}: {kernel['lowering_reason']}"),
             ("panels", f"{kernel['panels']} of up to {kernel['rows_per_panel']} rows"),
             (
                 "nonzeros per panel",
@@ -90,7 +90,7 @@ def _kernel_facts(matrix: "SparseMatrix", options: argparse.Namespace) -> dict[s
     """What the compiler's own choice for this N would be."""
     from sparsert_ir.budget import CodeEstimate
     from sparsert_ir.compiler import target_of
-    from sparsert_ir.cost_model import default_gpu_schedule, default_lowering
+    from sparsert_ir.cost_model import choose_lowering, default_gpu_schedule
     from sparsert_ir.limits import floor_us, limits_of
     from sparsert_ir.partition import balanced_panels
     from sparsert_ir.prediction import Product, predict_us
@@ -99,9 +99,9 @@ def _kernel_facts(matrix: "SparseMatrix", options: argparse.Namespace) -> dict[s
     limits, product = limits_of(target), Product(
         matrix.shape, matrix.nonzeros, options.n, options.dtype
     )  # fmt: skip
-    lowering = default_lowering(matrix.shape, matrix.nonzeros, options.n)
+    chosen = choose_lowering(matrix.shape, matrix.nonzeros, options.n)
     schedule = default_gpu_schedule(
-        matrix.shape, options.n, options.dtype, matrix.nonzeros, lowering, target
+        matrix.shape, options.n, options.dtype, matrix.nonzeros, chosen.lowering, target
     )
     panels = balanced_panels(matrix.row_lengths, schedule.rows_per_panel)
     balanced = [int(matrix.row_lengths[rows[rows >= 0]].sum()) for rows in panels]
@@ -114,7 +114,8 @@ def _kernel_facts(matrix: "SparseMatrix", options: argparse.Namespace) -> dict[s
     return {
         "target": target,
         "gpu": limits.name,
-        "lowering": lowering,
+        "lowering": chosen.lowering,
+        "lowering_reason": chosen.reason,
         "panels": len(panels),
         "rows_per_panel": height,
         "panel_least": min(balanced),

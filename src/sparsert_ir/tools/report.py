@@ -1,10 +1,11 @@
 """`-t report`: what stands in a module, function by function, for people to read."""
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 from xdsl.dialects import arith, func, llvm
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from sparsert_ir.dense import Dense, to_numpy
@@ -17,10 +18,12 @@ from sparsert_ir.dialects.sparsert import (
     PtrAccumulateOp,
     ScheduleAttr,
     SpmmOp,
+    StreamLayoutAttr,
     TiledSpmmOp,
     WritePanelOp,
     WriteRowsOp,
 )
+from sparsert_ir.packing import StreamLayout
 
 _WIDTH = 16
 
@@ -47,10 +50,56 @@ def _facts(function: Operation) -> Iterator[tuple[str, str]]:
     schedule = function.attributes.get("sparsert.schedule")
     if isinstance(schedule, ScheduleAttr):
         yield "schedule", _schedule(schedule)
+    layout = function.attributes.get("sparsert.layout")
+    if isinstance(layout, StreamLayoutAttr):
+        yield from _layout(layout.data)
+        yield from _constants(function)
     for op in function.walk():
         yield from _facts_of(op)
     yield from _multiply_adds(function)
     yield "operations", str(sum(1 for _ in function.walk()))
+
+
+def _layout(layout: StreamLayout) -> Iterator[tuple[str, str]]:
+    """How the warps of a kernel read a matrix that is data."""
+    yield (
+        "warp",
+        (
+            f"one panel of {layout.panel_rows} rows; {layout.readers_per_row} readers per row,"
+            f" {layout.column_groups} lanes per reader"
+        ),
+    )
+    yield (
+        "step",
+        (
+            f"{layout.readers} chunks of {layout.chunk} nonzeros, one per reader; rows of x from"
+            f" {layout.banks} banks at once"
+        ),
+    )
+    yield (
+        "slices of x",
+        (
+            f"{layout.slices} of {layout.slice_columns} rows and one of zeros,"
+            f" {(layout.slice_columns + 1) * layout.row_bytes} bytes of shared memory"
+        ),
+    )
+
+
+def _constants(function: Operation) -> Iterator[tuple[str, str]]:
+    """The last arguments of a kernel, which a launch passes, while they have shapes."""
+    count = function.attributes.get("sparsert.constants")
+    arguments = function.regions[0].blocks[0].args
+    number = count.value.data if isinstance(count, IntegerAttr) else 0
+    kinds = [argument.type for argument in arguments[len(arguments) - number :]]
+    shapes = [_shape(cast(Attribute, kind)) for kind in kinds if isinstance(kind, MemRefType)]
+    if shapes:
+        yield "constants", ", ".join(shapes)
+
+
+def _shape(kind: Attribute) -> str:
+    """`64x2xi16`"""
+    memref = cast(MemRefType[Attribute], kind)
+    return "x".join([*map(str, memref.get_shape()), str(memref.element_type)])
 
 
 def _facts_of(op: Operation) -> Iterator[tuple[str, str]]:
