@@ -27,7 +27,7 @@ from sparsert_ir.lowering.control_flow import CONTROL_FLOW
 from sparsert_ir.lowering.function import GPU, HOST, WORKGROUP, FunctionLowering, Rules, Target
 from sparsert_ir.lowering.launch import LAUNCH
 from sparsert_ir.lowering.memory import MEMORY, element_bytes, library_functions
-from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD
+from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD, SHARED
 from sparsert_ir.lowering.numbers import NUMBERS
 
 RULES: Rules = {**CONTROL_FLOW, **NUMBERS, **MEMORY, **MULTIPLY_ADD, **LAUNCH}
@@ -65,11 +65,12 @@ class ConvertToLLVM(ModulePass):
 
 
 def _convert_all(block: Block, target: Target) -> None:
+    changing = _changing_arguments(block)
     for op in list(block.ops):
         if isinstance(op, memref.GlobalOp):
             _replace(op, _convert_global(op, target))
         elif isinstance(op, gpu.FuncOp | func.FuncOp) and op.body.blocks:
-            _replace(op, _convert_function(op, target))
+            _replace(op, _convert_function(op, target, changing))
 
 
 def _replace(old: Operation, new: Operation) -> None:
@@ -101,8 +102,25 @@ def _convert_global(op: memref.GlobalOp, target: Target) -> llvm.GlobalOp:
     )
 
 
-def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.FuncOp:
-    lowering = FunctionLowering(target, RULES)
+def _changing_arguments(block: Block) -> frozenset[SSAValue]:
+    """Arguments that a caller passes memory of its own, which it may write before and after.
+
+    LLVM takes an invariant load to be so in the whole program, also once the call is inlined.
+    """
+    functions = {f.sym_name.data: f for f in block.ops if isinstance(f, func.FuncOp)}
+    calls = [op for f in functions.values() for op in f.walk() if isinstance(op, func.CallOp)]
+    return frozenset(
+        functions[call.callee.string_value()].body.block.args[number]
+        for call in calls
+        for number, value in enumerate(call.arguments)
+        if isinstance(value.owner, memref.AllocOp)
+    )
+
+
+def _convert_function(
+    op: gpu.FuncOp | func.FuncOp, target: Target, changing: frozenset[SSAValue]
+) -> llvm.FuncOp:
+    lowering = FunctionLowering(target, RULES, SHARED)
     arguments = op.body.block.args
     for argument in arguments:
         kind = argument.type
@@ -114,7 +132,8 @@ def _convert_function(op: gpu.FuncOp | func.FuncOp, target: Target) -> llvm.Func
     if op.function_type.outputs.data:
         raise IRError(f"sparsert-convert-to-llvm: expected no results of @{op.sym_name.data}")
     settled = _settled_arguments(op)
-    lowering.read_only = frozenset(value for value in settled if _is_only_read(value))
+    only_read = frozenset(value for value in settled if _is_only_read(value))
+    lowering.read_only = only_read - changing
     types = [lowering.type_of(argument.type) for argument in arguments]
     for position, kind in enumerate(types):
         lowering.block.insert_arg(kind, position)

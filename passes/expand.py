@@ -8,6 +8,7 @@ from xdsl.context import Context
 from xdsl.dialects import arith, math, vector
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
+    MemRefType,
     ModuleOp,
     VectorType,
 )
@@ -104,10 +105,12 @@ class _Sums:
         if self._fold > 1:
             self._partial_zero = _constant(code, 0.0, self._x_lane)
 
-    def load(self, x: SSAValue, k: int, column: SSAValue) -> SSAValue:
+    def load(self, run: AccumulateOp, k: int) -> SSAValue:
         """A lane of row `k` of x, in the type in which its products are added."""
         row = self._code.index(k)
-        lane = self._code.insert(LoadColumnsOp(x, [row, column], self._x_lane))
+        flat = cast(MemRefType[Attribute], run.x.type).get_num_dims() == 1
+        place = [self._code.add(row, run.column)] if flat else [row, run.column]
+        lane = self._code.insert(LoadColumnsOp(run.x, place, self._x_lane, run.window))
         return lane if self._fold > 1 else convert(self._code, lane, lane_element(self._lane))
 
     def add_product(self, row: int, value: float, x: SSAValue) -> None:
@@ -141,7 +144,7 @@ def _expand_run(code: Code, run: AccumulateOp) -> Values:
     loaded: tuple[int, SSAValue] | None = None
     for k, row, value in zip(columns.tolist(), rows.tolist(), values.tolist(), strict=True):
         if loaded is None or loaded[0] != k:
-            loaded = k, sums.load(run.x, k, run.column)
+            loaded = k, sums.load(run, k)
         sums.add_product(row, value, loaded[1])
     return sums.finish()
 
@@ -154,6 +157,7 @@ def _expand_write(code: Code, write: WriteRowsOp) -> None:
         activation=write.activation,
         residual_after_activation=write.residual_after_activation,
         streaming=write.streaming is not None,
+        window=write.window,
     )
     rows = to_numpy(write.rows)
     bias = None if write.bias is None else to_numpy(write.bias)

@@ -1,6 +1,7 @@
 """sparsert-import-linalg: raise linalg ops with a constant weight to the sparsert dialect."""
 
-from typing import cast
+from collections.abc import Sequence
+from typing import TypeAlias, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -24,14 +25,23 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
+from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Dense, numpy_dtype, to_numpy
-from sparsert_ir.dialects.sparsert import BiasAddOp, ConstantOp, ReluOp, ResidualAddOp, SpmmOp
+from sparsert_ir.dialects.sparsert import (
+    BiasAddOp,
+    ConstantOp,
+    Conv2dOp,
+    ReluOp,
+    ResidualAddOp,
+    SpmmOp,
+    WindowAttr,
+)
 from sparsert_ir.errors import MatrixError
 from sparsert_ir.frontend import constant_of
 from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.window import Window
 
-_IDENTITY = AffineMap.from_callable(lambda i, j: (i, j))
-_BY_ROW = AffineMap.from_callable(lambda i, _: (i,))
+Convolution: TypeAlias = linalg.Conv2DNchwFchwOp | linalg.Conv2DNhwc_HwcfOp
 
 
 def _constant(value: SSAValue) -> Dense | None:
@@ -58,7 +68,15 @@ def _is_product(value: SSAValue) -> bool:
     owner = value.owner
     if isinstance(owner, BiasAddOp | ReluOp | ResidualAddOp):
         return _is_product(owner.input)
-    return isinstance(owner, SpmmOp)
+    return isinstance(owner, SpmmOp | Conv2dOp)
+
+
+def _channel_axis(value: SSAValue) -> int:
+    """The dimension of a product's result along which the rows of its weight lie."""
+    owner = value.owner
+    if isinstance(owner, BiasAddOp | ReluOp | ResidualAddOp):
+        return _channel_axis(owner.input)
+    return owner.window.data.channel_axis if isinstance(owner, Conv2dOp) else 0
 
 
 def _weight(value: SSAValue, rewriter: PatternRewriter) -> SSAValue | None:
@@ -100,6 +118,71 @@ def _matmul_maps() -> tuple[AffineMap, ...]:
     )
 
 
+class RaiseConvolution(RewritePattern):
+    """linalg.conv_2d_*(x, constant w) into zeros == conv2d(w, x)"""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: Convolution, rewriter: PatternRewriter) -> None:
+        x, filters = op.inputs
+        dense = _constant(filters)
+        if dense is None or not op.results or not _is_zero(op.outputs[0]):
+            return
+        by_channel = isinstance(op, linalg.Conv2DNchwFchwOp)
+        weight = to_numpy(dense) if by_channel else to_numpy(dense).transpose(3, 2, 0, 1)
+        source, padding = _unpadded(x, "nchw" if by_channel else "nhwc")
+        window = _window(op, source, weight.shape[2:], padding)
+        if window is None:
+            return
+        kind = cast(TensorType[Attribute], filters.type).element_type
+        try:
+            matrix, _ = filter_matrix(weight, 1, numpy_dtype(kind))
+        except (MatrixError, KeyError):
+            return
+        constant = constant_of(matrix)
+        rewriter.insert(constant)
+        rewriter.replace(op, Conv2dOp(constant, source, WindowAttr(window)))
+
+
+def _window(
+    op: Convolution, x: SSAValue, kernel: Sequence[int], padding: tuple[int, int, int, int]
+) -> Window | None:
+    layout = "nchw" if isinstance(op, linalg.Conv2DNchwFchwOp) else "nhwc"
+    shape = cast(TensorType[Attribute], x.type).get_shape()
+    if min(shape) < 1:
+        return None
+    batch, channels, height, width = shape
+    if layout == "nhwc":
+        batch, height, width, channels = shape
+    sy, sx = (int(stride) for stride in op.strides.get_values())
+    dy, dx = (int(step) for step in op.dilations.get_values())
+    return Window(
+        batch=batch,
+        channels=channels,
+        image=(height, width),
+        kernel=(kernel[0], kernel[1]),
+        strides=(sy, sx),
+        padding=padding,
+        dilation=(dy, dx),
+        layout=layout,
+    )
+
+
+def _unpadded(x: SSAValue, layout: str) -> tuple[SSAValue, tuple[int, int, int, int]]:
+    """The images before a `tensor.pad` with zeros, and what it adds (top, left, bottom, right)."""
+    none, pad = (0, 0, 0, 0), x.owner
+    if not isinstance(pad, tensor.PadOp) or pad.low or pad.high:
+        return x, none
+    low, high = list(pad.static_low.get_values()), list(pad.static_high.get_values())
+    y, right = (2, 3) if layout == "nchw" else (1, 2)
+    others = [axis for axis in range(len(low)) if axis not in (y, right)]
+    if any(low[axis] or high[axis] for axis in others) or min(*low, *high) < 0:
+        return x, none
+    yielded = pad.region.block.last_op
+    if yielded is None or not _is_zero(yielded.operands[0]):
+        return x, none
+    return pad.source, (low[y], low[right], high[y], high[right])
+
+
 class RaiseAdd(RewritePattern):
     """linalg.add(product, broadcast b) == bias_add; linalg.add(product, r) == residual_add"""
 
@@ -110,16 +193,20 @@ class RaiseAdd(RewritePattern):
             left, right = right, left
         if not _is_product(left) or not op.results:
             return
-        bias = _broadcast_by_row(right)
-        raised = ResidualAddOp(left, right) if bias is None else BiasAddOp(left, bias)
+        axis = _channel_axis(left)
+        bias = _broadcast_along(right, axis)
+        raised = ResidualAddOp(left, right) if bias is None else BiasAddOp(left, bias, axis)
         rewriter.replace(op, raised)
 
 
-def _broadcast_by_row(value: SSAValue) -> SSAValue | None:
+def _broadcast_along(value: SSAValue, axis: int) -> SSAValue | None:
+    """The vector that `value` repeats in every dimension but `axis`."""
     owner = value.owner
-    if isinstance(owner, linalg.BroadcastOp) and list(owner.dimensions.get_values()) == [1]:
-        return owner.input
-    return None
+    if not isinstance(owner, linalg.BroadcastOp):
+        return None
+    rank = cast(TensorType[Attribute], value.type).get_num_dims()
+    others = [dimension for dimension in range(rank) if dimension != axis]
+    return owner.input if list(owner.dimensions.get_values()) == others else None
 
 
 class RaiseMax(RewritePattern):
@@ -142,7 +229,8 @@ class RaiseGeneric(RewritePattern):
         if len(op.results) != 1 or not op.inputs or not _is_product(op.inputs[0]):
             return
         maps = [indexing_map.data for indexing_map in op.indexing_maps]
-        if maps[0] != _IDENTITY or maps[-1] != _IDENTITY:
+        identity = AffineMap.identity(maps[0].num_dims)
+        if maps[0] != identity or maps[-1] != identity:
             return
         raised = _raise_binary(op, maps) if len(op.inputs) == 2 else _raise_unary(op)
         if raised is not None:
@@ -152,9 +240,11 @@ class RaiseGeneric(RewritePattern):
 def _raise_binary(op: linalg.GenericOp, maps: list[AffineMap]) -> Operation | None:
     if not _body_is(op.body.block, arith.AddfOp, set(op.body.block.args[:2])):
         return None
-    if maps[1] == _BY_ROW:
-        return BiasAddOp(op.inputs[0], op.inputs[1])
-    return ResidualAddOp(op.inputs[0], op.inputs[1]) if maps[1] == _IDENTITY else None
+    identity, axis = maps[0], _channel_axis(op.inputs[0])
+    along = AffineMap(identity.num_dims, 0, (identity.results[axis],))
+    if maps[1] == along:
+        return BiasAddOp(op.inputs[0], op.inputs[1], axis)
+    return ResidualAddOp(op.inputs[0], op.inputs[1]) if maps[1] == identity else None
 
 
 def _raise_unary(op: linalg.GenericOp) -> Operation | None:
@@ -179,10 +269,12 @@ def _body_is(block: Block, kind: type[Operation], operands: set[SSAValue]) -> bo
 
 class ImportLinalg(ModulePass):
     """Raise `linalg.matmul` with a constant weight (a dense constant, or a `sparsert.constant`) to
-    `sparsert.spmm`, and the bias add, ReLU and residual add after it to their sparsert ops.
+    `sparsert.spmm`, `linalg.conv_2d_nchw_fchw` and `conv_2d_nhwc_hwcf` with a constant filter to
+    `sparsert.conv2d`, and the bias add, ReLU and residual add after them to their sparsert ops.
 
-    Understood: `linalg.add` (with `linalg.broadcast` along the columns for a bias), `linalg.max`
-    with zeros, and `linalg.generic` of the same meaning, all on tensors.
+    Understood: `linalg.add` (with `linalg.broadcast` of one number per row, or channel, for a
+    bias), `linalg.max` with zeros, `linalg.generic` of the same meaning, and `tensor.pad` with
+    zeros before a convolution, all on tensors.
 
     Requires: nothing.
     Guarantees: what it does not understand stays as it was; values are not changed.
@@ -191,12 +283,24 @@ class ImportLinalg(ModulePass):
     name = "sparsert-import-linalg"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        patterns: list[RewritePattern] = [RaiseMatmul(), RaiseAdd(), RaiseMax(), RaiseGeneric()]
+        patterns: list[RewritePattern] = [
+            RaiseMatmul(),
+            RaiseConvolution(),
+            RaiseAdd(),
+            RaiseMax(),
+            RaiseGeneric(),
+        ]
         PatternRewriteWalker(GreedyRewritePatternApplier(patterns)).rewrite_module(op)
         _erase_unused(op)
 
 
-_LEFTOVERS = (arith.ConstantOp, linalg.FillOp, linalg.BroadcastOp, tensor.EmptyOp)
+_LEFTOVERS = (
+    arith.ConstantOp,
+    linalg.FillOp,
+    linalg.BroadcastOp,
+    tensor.EmptyOp,
+    tensor.PadOp,
+)
 
 
 def _erase_unused(module: ModuleOp) -> None:

@@ -122,6 +122,10 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
 
 def _check(product: ProductFunction) -> None:
     schedule = product.schedule
+    if product.product.window is not None:
+        raise ScheduleError(
+            "schedule: expected lowering = code for a convolution on a GPU, got lowering = data"
+        )
     if schedule.lowering != "data":
         raise ScheduleError(f"schedule: expected lowering = data here, got {schedule.lowering}")
     sharers = product.panel_height * schedule.column_groups

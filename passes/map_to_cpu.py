@@ -4,6 +4,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
+from sparsert_ir.cpu_convolution import convolution
 from sparsert_ir.cpu_tiles import TiledProduct
 from sparsert_ir.kernel_function import product_functions
 
@@ -17,6 +18,9 @@ class MapToCpu(ModulePass):
     tile of x is first copied to a dense buffer, which threads bring along, in the element type of
     the sums; every panel then reads the copy.
 
+    A convolution becomes `@NAME`, which makes a padded copy of x (see `sparsert_ir.padding`), and
+    the functions that it calls; the lanes of its kernel are one column wide.
+
     Requires: as `sparsert-map-to-gpu`; no K groups.
     Guarantees: memrefs instead of tensors; arguments are the inputs, y, the buffer where there is
     one, then the four bounds; lanes are as wide as tiles.
@@ -26,7 +30,12 @@ class MapToCpu(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
-            for function in TiledProduct(product).functions():
-                op.body.block.insert_op_before(function, product.function)
+            window = product.product.window
+            if window is None:
+                made = TiledProduct(product).functions()
+            else:
+                made = convolution(product, window.data)
+            for one in made:
+                op.body.block.insert_op_before(one, product.function)
             product.function.detach()
             product.function.erase()

@@ -205,6 +205,7 @@ class KernelBuilder:
                 residual=self._residual(block),
                 residual_after_activation=op.residual_after_activation,
                 streaming=schedule.stores == "streaming",
+                window=self.product.result_window,
             )
         )
 
@@ -222,6 +223,7 @@ class KernelBuilder:
                 op.splits,
                 product.sum_type,
                 product.fold,
+                op.window,
             )
         )
 
@@ -277,6 +279,7 @@ class KernelBuilder:
             activation=op.activation,
             residual_after_activation=op.residual_after_activation,
             streaming=self.product.schedule.stores == "streaming",
+            window=self.product.result_window,
         )
 
     def _add_groups(

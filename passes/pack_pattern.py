@@ -11,6 +11,7 @@ from xdsl.rewriter import InsertPoint
 
 from sparsert_ir.building import Code, Values, constant_table, memref_of
 from sparsert_ir.column_tiles import GRAIN, Piece, pieces
+from sparsert_ir.cpu_convolution import IMAGE_KERNEL
 from sparsert_ir.cpu_tiles import KERNEL
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
@@ -22,6 +23,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import RowWriter, convert, element_of, splat, with_element
 from sparsert_ir.errors import IRError
+from sparsert_ir.image_packing import pack_image_kernel
 from sparsert_ir.passes.partition import constant_weight
 from sparsert_ir.row_packing import GROUP, chains, pack, reads_groups
 
@@ -47,6 +49,8 @@ class PackPattern(ModulePass):
         for kernel in functions:
             if KERNEL in kernel.attributes:
                 _pack_kernel(op, kernel)
+            elif IMAGE_KERNEL in kernel.attributes:
+                pack_image_kernel(op, kernel)
 
 
 def _pack_kernel(module: ModuleOp, kernel: func.FuncOp) -> None:

@@ -14,7 +14,12 @@ from xdsl.pattern_rewriter import (
 )
 
 from sparsert_ir.dense import to_dense, to_numpy
-from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, SpmmOp, TiledSpmmOp
+from sparsert_ir.dialects.sparsert import (
+    ConstantOp,
+    Product,
+    ScheduleAttr,
+    TiledSpmmOp,
+)
 from sparsert_ir.errors import IRError
 from sparsert_ir.packing import similar_panels
 from sparsert_ir.partition import balanced_panels, whole_splits
@@ -30,12 +35,12 @@ def constant_weight(weight: SSAValue, user: str) -> ConstantOp:
 
 @dataclass(frozen=True)
 class PartitionRows(RewritePattern):
-    """spmm == tiled_spmm, whatever the order of its rows"""
+    """spmm, conv2d == tiled_spmm, whatever the order of its rows"""
 
     rows_per_panel: int | None
 
     @op_type_rewrite_pattern
-    def match_and_rewrite(self, op: SpmmOp, rewriter: PatternRewriter) -> None:
+    def match_and_rewrite(self, op: Product, rewriter: PatternRewriter) -> None:
         schedule = Schedule() if op.schedule is None else op.schedule.data
         if self.rows_per_panel is not None:
             schedule = replace(schedule, rows_per_panel=self.rows_per_panel)
@@ -50,12 +55,12 @@ class PartitionRows(RewritePattern):
 
 @dataclass(frozen=True)
 class Partition(ModulePass):
-    """Turn `spmm` into `tiled_spmm`: panels of at most `rows-per-panel` rows (default: the
-    schedule's); one K group. Panels that become code get about as many nonzeros each; panels that
-    become data hold rows of about the same length, since their rows advance together.
+    """Turn `spmm` and `conv2d` into `tiled_spmm`: panels of at most `rows-per-panel` rows
+    (default: the schedule's); one K group. Panels that become code get about as many nonzeros each;
+    panels that become data hold rows of about the same length, since their rows advance together.
 
     Requires: weights made by `sparsert.constant`.
-    Guarantees: no `spmm` is left.
+    Guarantees: no `spmm` or `conv2d` is left.
     """
 
     name = "sparsert-partition"

@@ -8,19 +8,20 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
+from sparsert_ir.convolution_schedules import default_convolution
 from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
-from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, SpmmOp
+from sparsert_ir.dialects.sparsert import ConstantOp, Conv2dOp, Product, ScheduleAttr, SpmmOp
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class ChooseSchedule(ModulePass):
-    """Give each `spmm` without a schedule the cost model's choice for `target` ("gpu" or "cpu"),
+    """Give each product without a schedule the cost model's choice for `target` ("gpu" or "cpu"),
     with the knobs that are set here in place of the model's; a schedule already there stays.
 
     Requires: nothing.
-    Guarantees: every `spmm` has a schedule.
+    Guarantees: every `spmm` and `conv2d` has a schedule.
     """
 
     name = "sparsert-schedule"
@@ -44,24 +45,28 @@ class ChooseSchedule(ModulePass):
     launch: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for spmm in [inner for inner in op.walk() if isinstance(inner, SpmmOp)]:
-            if spmm.schedule is None:
-                spmm.properties["schedule"] = ScheduleAttr(self._choose(spmm))
+        for product in [inner for inner in op.walk() if isinstance(inner, SpmmOp | Conv2dOp)]:
+            if product.schedule is None:
+                product.properties["schedule"] = ScheduleAttr(self._choose(product))
 
-    def _choose(self, spmm: SpmmOp) -> Schedule:
+    def _choose(self, product: Product) -> Schedule:
         knobs = {field.name: getattr(self, field.name) for field in fields(Schedule)}
         given = {name: value for name, value in knobs.items() if value is not None}
-        return replace(self._default(spmm), **given)
+        return replace(self._default(product), **given)
 
-    def _default(self, spmm: SpmmOp) -> Schedule:
-        rows, depth = cast(TensorType[Attribute], spmm.weight.type).get_shape()
-        x = cast(TensorType[Attribute], spmm.x.type)
-        columns, dtype = x.get_shape()[1], str(x.element_type)
+    def _default(self, product: Product) -> Schedule:
+        if self.target not in ("gpu", "cpu"):
+            raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
+        rows, depth = cast(TensorType[Attribute], product.weight.type).get_shape()
+        x = cast(TensorType[Attribute], product.x.type)
+        dtype = str(x.element_type)
+        if isinstance(product, Conv2dOp):
+            target = "sm_80" if self.target == "gpu" else "cpu"
+            return default_convolution((rows, depth), product.window.data, dtype, target)
+        columns = x.get_shape()[1]
         if self.target == "cpu":
             return default_cpu_schedule((rows, depth), columns, dtype)
-        if self.target != "gpu":
-            raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
-        weight = spmm.weight.owner
+        weight = product.weight.owner
         nonzeros = weight.values.get_shape()[0] if isinstance(weight, ConstantOp) else None
         lowering = "data" if self.lowering == "data" else "code"
         return default_gpu_schedule((rows, depth), columns, dtype, nonzeros, lowering)

@@ -81,20 +81,23 @@ def _unroll(product: PanelProductOp) -> None:
     if groups > 1:
         selector = code.add(code.multiply(product.panel, code.index(groups)), product.group)
     offsets, indices, values = constant.arrays()
+    positions = None if product.positions is None else to_numpy(product.positions)
 
     def case(inner: Code, number: int) -> Values:
         panel, group = divmod(number, groups)
         begin, end = int(splits[panel, group]), int(splits[panel, group + 1])
         columns, rows, order = panel_run(offsets, indices, panels[panel], begin, end)
+        sources = columns if positions is None else positions[columns]
         sums = inner.do(
             AccumulateOp(
                 product.x,
                 product.column,
-                to_dense(columns),
+                to_dense(sources),
                 to_dense(rows),
                 to_dense(values[order]),
                 product.result_types,
                 product.fold,
+                product.window,
             )
         )
         if write is None:
@@ -123,7 +126,7 @@ def _write_rows(write: WritePanelOp, sums: Values, panel: int) -> WriteRowsOp:
     rows = to_numpy(write.panels)[panel]
     properties = {
         name: write.properties.get(name)
-        for name in ("activation", "residual_after_activation", "streaming")
+        for name in ("window", "activation", "residual_after_activation", "streaming")
     }
     properties["rows"] = to_dense(rows)
     if write.bias is not None:

@@ -75,11 +75,12 @@ class Vectorize(ModulePass):
 
 def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
     y = cast(MemRefType[Attribute], kernel.body.block.args[-1].type)
-    columns = y.get_shape()[-1]
     if width & (width - 1):
         raise ScheduleError(
             f"schedule: columns_per_thread must be a power of two on a GPU, got {width}"
         )
+    windows = [op.window for op in kernel.walk() if isinstance(op, PanelProductOp) and op.window]
+    columns = windows[0].data.columns if windows else y.get_shape()[-1]
     pair_of_f16 = width == 2 and str(y.element_type) == "f16"
     if columns % width and not pair_of_f16:
         raise ScheduleError(

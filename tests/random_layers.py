@@ -72,10 +72,10 @@ def cases(draw: st.DrawFn, pipeline: str, overlaps: bool = True) -> Case:
     size = st.integers(1, 12 if pipeline in _SLOW else 40)
     columns, dtype = draw(size), draw(st.sampled_from(("f32", "f16")))
     rows = draw(size)
-    given = data_schedules(dtype) if pipeline in _STREAMED else _schedules(pipeline, columns, dtype)
+    given = data_schedules(dtype) if pipeline in _STREAMED else schedules(pipeline, columns, dtype)
     schedule = draw(given if pipeline == GPU_DATA_SLICES else st.none() | given)
     if schedule is not None and pipeline in _ON_GPU:
-        assume(_fits_block(schedule, min(rows, schedule.rows_per_panel)))
+        assume(fits_block(schedule, min(rows, schedule.rows_per_panel)))
     if schedule is not None and not overlaps:
         schedule = replace(schedule, launch="serial")
     return Case(
@@ -93,7 +93,8 @@ def cases(draw: st.DrawFn, pipeline: str, overlaps: bool = True) -> Case:
 
 
 @st.composite
-def _schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Schedule:
+def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Schedule:
+    """Legal schedules for a layer of so many columns (on a CPU: neighbours in memory)."""
     gpu = pipeline in _ON_GPU
     widths = [1, 2, 3, 4, 8, 11, 16]
     if gpu:
@@ -135,7 +136,7 @@ def data_schedules(draw: st.DrawFn, dtype: str) -> Schedule:
     )
 
 
-def _fits_block(schedule: Schedule, height: int) -> bool:
+def fits_block(schedule: Schedule, height: int) -> bool:
     """Threads, and partial sums of at most four bytes each, within the limits of a block."""
     sums = schedule.block_threads * schedule.columns_per_thread * height
     return schedule.block_threads <= _BLOCK_THREADS and 4 * sums <= _WORKGROUP_BYTES

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sparsert_ir.artefact import SavedKernel
     from sparsert_ir.artefact import load_kernel_file as load
     from sparsert_ir.compiler import compile_spmm as compile  # noqa: A004
+    from sparsert_ir.convolution_compiler import compile_conv2d
     from sparsert_ir.errors import SparsertError
     from sparsert_ir.kernel import Kernel, KernelStats
     from sparsert_ir.matrix import SparseMatrix
@@ -30,6 +31,7 @@ _PLACES = {
     "SparseMatrix": "matrix:SparseMatrix",
     "SparsertError": "errors:SparsertError",
     "compile": "compiler:compile_spmm",
+    "compile_conv2d": "convolution_compiler:compile_conv2d",
     "load": "artefact:load_kernel_file",
     "load_matrix": "matrix_files.load:load_matrix",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "SparseMatrix",
     "SparsertError",
     "compile",
+    "compile_conv2d",
     "load",
     "load_matrix",
 ]

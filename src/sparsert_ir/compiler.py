@@ -12,6 +12,7 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.context import make_context
+from sparsert_ir.convolution_schedules import default_convolution
 from sparsert_ir.cost_model import (
     OVERLAP_FROM,
     architecture_number,
@@ -43,7 +44,7 @@ ScheduleLike: TypeAlias = "Schedule | TuningRecord | str | os.PathLike[str] | No
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_PTX = ("_", "WARP_SZ")
 """Names that PTX does not allow (PTX ISA, "Identifiers" and "Predefined Identifiers")."""
-_LARGEST_N = _LARGEST_ARRAY = 2**31 - 1
+_LARGEST_N = LARGEST_ARRAY = 2**31 - 1
 _MOST_THREADS = 1024
 
 PIPELINE_OF = {
@@ -101,12 +102,29 @@ def compile_spmm(
     layer = make_layer(
         weight, n, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
-    if type(code_budget) is not int or code_budget < 0:
-        raise ArgumentError(f"code_budget: expected a number of bytes, got {code_budget!r}")
+    _check_budget(code_budget)
     if schedule is not None and not isinstance(schedule, Schedule):
         from sparsert_ir.tuner.stored import schedule_of
 
         schedule = schedule_of(schedule, layer, kind, code_budget)
+    return compile_layer(layer, kind, schedule, lowering, code_budget, threads)
+
+
+def _check_budget(code_budget: int) -> None:
+    if type(code_budget) is not int or code_budget < 0:
+        raise ArgumentError(f"code_budget: expected a number of bytes, got {code_budget!r}")
+
+
+def compile_layer(
+    layer: Layer,
+    kind: str,
+    schedule: Schedule | None,
+    lowering: Lowering | None,
+    code_budget: int,
+    threads: int | None = None,
+) -> Kernel:
+    """Compile a layer for the target `kind`; errors as of `compile_spmm`."""
+    _check_budget(code_budget)
     chosen = _schedule(layer, kind, schedule, lowering, code_budget)
     layer = replace(layer, schedule=chosen)
     asked_for = schedule is not None or lowering is not None
@@ -206,10 +224,10 @@ def nearest_architecture(architecture: str) -> str:
 def _threads(layer: Layer, target: str, threads: Any) -> int:
     if threads is None:
         matrix, schedule = layer.matrix, layer.schedule
-        if target != "cpu" or schedule is None:
+        if target != "cpu" or schedule is None or layer.window is not None:
             return 1
         return default_threads(matrix.shape, matrix.nonzeros, layer.columns, schedule)
-    if not _is_integer(threads) or not 1 <= threads <= _MOST_THREADS:
+    if not is_integer(threads) or not 1 <= threads <= _MOST_THREADS:
         raise ArgumentError(
             f"threads: expected a whole number from 1 to {_MOST_THREADS} or None, got {threads!r}"
         )
@@ -240,12 +258,12 @@ def make_layer(
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NOT_IN_PTX:
         raise ArgumentError(f"name: expected letters, digits and underscores, got {name!r}")
-    if not _is_integer(n) or not 1 <= n <= _LARGEST_N:
+    if not is_integer(n) or not 1 <= n <= _LARGEST_N:
         raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
     matrix = SparseMatrix.of(weight, NUMPY_TYPES[dtype])
-    if int(n) * max(matrix.shape) > _LARGEST_ARRAY:
+    if int(n) * max(matrix.shape) > LARGEST_ARRAY:
         raise ArgumentError(
-            f"n: expected at most {_LARGEST_ARRAY} elements in x and in y, got {max(matrix.shape)}"
+            f"n: expected at most {LARGEST_ARRAY} elements in x and in y, got {max(matrix.shape)}"
             f" x {n}; compile for fewer columns and call several times"
         )
     return Layer(
@@ -259,7 +277,7 @@ def make_layer(
     )
 
 
-def _is_integer(value: object) -> bool:
+def is_integer(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
@@ -318,6 +336,8 @@ def _default_schedule(
     layer: Layer, target: str, lowering: Lowering | None, code_budget: int
 ) -> Schedule:
     matrix = layer.matrix
+    if layer.window is not None:
+        return default_convolution(matrix.shape, layer.window, layer.dtype, target)
     if target == "cpu":
         chosen = default_cpu_schedule(matrix.shape, layer.columns, layer.dtype, matrix.nonzeros)
         return chosen if lowering is None else replace(chosen, lowering=lowering)

@@ -12,13 +12,17 @@ from sparsert_ir.dialects.sparsert import (
     ActivationAttr,
     LoadColumnsOp,
     StoreColumnsOp,
+    WindowAttr,
     lane_element,
 )
 
 
 @dataclass(frozen=True)
 class RowWriter:
-    """Writes `y[row, column...] = activation(sum + bias[row] + residual[row, column...])`."""
+    """Writes `y[row, column...] = activation(sum + bias[row] + residual[row, column...])`.
+
+    With a window y and the residual are images that it reads as matrices.
+    """
 
     y: SSAValue
     residual: SSAValue | None
@@ -26,6 +30,7 @@ class RowWriter:
     activation: ActivationAttr | None
     residual_after_activation: UnitAttr | None
     streaming: bool
+    window: WindowAttr | None = None
 
     def write(self, code: Code, total: SSAValue, row: SSAValue, column: SSAValue) -> None:
         """Emit the epilogue of one lane and its store."""
@@ -40,14 +45,14 @@ class RowWriter:
         if self.residual is not None and self.residual_after_activation is not None:
             total = self._add_residual(code, total, row, column)
         stored = convert(code, total, element_of(self.y))
-        code.do(StoreColumnsOp(stored, self.y, [row, column], self.streaming))
+        code.do(StoreColumnsOp(stored, self.y, [row, column], self.streaming, self.window))
 
     def _add_residual(
         self, code: Code, total: SSAValue, row: SSAValue, column: SSAValue
     ) -> SSAValue:
         assert self.residual is not None
         lane = with_element(total.type, element_of(self.residual))
-        loaded = code.insert(LoadColumnsOp(self.residual, [row, column], lane))
+        loaded = code.insert(LoadColumnsOp(self.residual, [row, column], lane, self.window))
         return code.insert(arith.AddfOp(total, convert(code, loaded, lane_element(total.type))))
 
 

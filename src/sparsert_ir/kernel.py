@@ -18,7 +18,7 @@ from sparsert_ir.emit.host import HostCode, compile_for_host, host_assembly
 from sparsert_ir.emit.llvm_text import emit_llvm
 from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.frontend import NUMPY_TYPES
+from sparsert_ir.frontend import NUMPY_TYPES, array_shapes
 from sparsert_ir.host_kernel import HostKernel, TiledProgram
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.launch_plan import LaunchPlan, launch_plan
@@ -67,7 +67,7 @@ class KernelStats:
 
 
 class Kernel:
-    """`y = kernel(x, residual=None, out=None)`, made by `sparsert_ir.compile`.
+    """`y = kernel(x, residual=None, out=None)`, made by `sparsert_ir.compile` or `compile_conv2d`.
 
     A GPU kernel is assembled and loaded at its first call, or by `load()`; until then everything
     but a call works on a machine without a GPU.
@@ -208,7 +208,8 @@ class Kernel:
     def __call__(
         self, x: object, residual: object = None, out: object = None, stream: object = None
     ) -> Any:
-        """Compute y, M x N; x is K x N, `residual` M x N where the layer has one.
+        """Compute y, M x N; x is K x N, `residual` like y where the layer has one. A convolution's
+        x and y are images in its layout.
 
         On "cpu": numpy arrays, or what numpy reads without a copy; returns when y is computed.
         On a GPU: torch, cupy, or anything with DLPack or the CUDA array interface; launches on
@@ -222,17 +223,12 @@ class Kernel:
             raise ArgumentError(f"kernel @{self.name}: stream: expected None on a CPU")
         return self._host_kernel(x, residual, out)
 
-    @property
-    def _shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        rows, depth = self.compilation.layer.matrix.shape
-        return (depth, self.n), (rows, self.n)
-
     @cached_property
     def _host_kernel(self) -> HostKernel:
         assert self._host is not None
         layer = self.compilation.layer
         has_residual = layer.residual != "none"
-        x_shape, y_shape = self._shapes
+        x_shape, y_shape = array_shapes(layer)
         array_count = 3 if has_residual else 2
         run = self._host.function(self.name, array_count)
         if self._host.has_function(part_name(self.name)):
@@ -250,7 +246,7 @@ class Kernel:
     def binary(self) -> KernelBinary:
         """The kernel without its compilation: small, and another process can load it."""
         layer = self.compilation.layer
-        x_shape, y_shape = self._shapes
+        x_shape, y_shape = array_shapes(layer)
         signature = KernelSignature(
             x_shape=x_shape,
             y_shape=y_shape,

@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, BlockArgument, SSAValue
 
 from sparsert_ir.building import memref_of
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
-from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp
+from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp, WindowAttr
 from sparsert_ir.errors import IRError
 from sparsert_ir.schedule import Schedule
 
@@ -41,7 +41,14 @@ class ProductFunction:
     @property
     def columns(self) -> int:
         """N: columns of x and y."""
-        return self.product.result.type.get_shape()[1]
+        window = self.product.window
+        return self.product.result.type.get_shape()[1] if window is None else window.data.columns
+
+    @property
+    def result_window(self) -> WindowAttr | None:
+        """How y and the residual are read as M x N matrices, where they are images."""
+        window = self.product.window
+        return None if window is None else WindowAttr(window.data.result(self.constant.shape[0]))
 
     @property
     def element_type(self) -> AnyFloat:

@@ -85,6 +85,13 @@ class Pieces:
             for i in range(self.size)
         ]
 
+    def of_numbers(self, writer: FunctionWriter, numbers: Sequence[str]) -> list[str]:
+        """The pieces of `width` single numbers."""
+        if self.size == 1:
+            return list(numbers)
+        groups = [numbers[i : i + self.size] for i in range(0, self.width, self.size)]
+        return [join_numbers(writer, self.element, group) for group in groups]
+
     def join(self, writer: FunctionWriter, pieces: Sequence[str]) -> str:
         """The whole lane of some pieces."""
         if self.count == 1:

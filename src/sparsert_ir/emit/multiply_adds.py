@@ -1,7 +1,7 @@
 """Bulk runs as text: one instruction per nonzero, without an operation for each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,10 +11,12 @@ from sparsert_ir.dense import Array, to_numpy
 from sparsert_ir.dialects.sparsert import PtrAccumulateOp, PtrWriteRowsOp
 from sparsert_ir.emit.function_writer import FunctionWriter
 from sparsert_ir.emit.fused import MultiplyAdd
+from sparsert_ir.emit.guarded_loads import GuardedLoad
 from sparsert_ir.emit.instructions import INVARIANT_LOAD, NONTEMPORAL, Emitters, emitter
-from sparsert_ir.emit.lanes import Pieces, join_numbers
+from sparsert_ir.emit.lanes import Pieces
 from sparsert_ir.emit.literals import number_texts, type_text
 from sparsert_ir.emit.streaming import StreamedLane
+from sparsert_ir.errors import IRError
 
 ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
 
@@ -23,51 +25,77 @@ ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
 class LanePointer:
     """Where a thread reads or writes: `pointers` as in `ptr_accumulate`, elements of `element`.
 
+    space:   type of the pointers.
     aligned: whether a lane lies on a multiple of its size.
     """
 
     writer: FunctionWriter
-    pointers: tuple[SSAValue, ...]
+    pointers: tuple[str, ...]
+    space: str
     element: str
     aligned: bool
 
-    @cached_property
-    def space(self) -> str:
-        """LLVM type of the pointers."""
-        return type_text(self.pointers[0].type)
+    @classmethod
+    def of(cls, writer: FunctionWriter, values: Sequence[SSAValue], element: str) -> "LanePointer":
+        names = tuple(writer.name(value) for value in values)
+        return cls(writer, names, type_text(values[0].type), element, writer.on_gpu)
+
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return ELEMENT_BYTES[self.element]
 
     @cached_property
     def _heads(self) -> list[str]:
         """For each pointer, what comes before an offset."""
         return [
-            f"getelementptr inbounds {self.element}, {self.writer.typed(pointer)}, i64 "
+            f"getelementptr inbounds {self.element}, {self.space} {pointer}, i64 "
             for pointer in self.pointers
         ]
 
-    def at(self, offset: int, pointer: int = 0) -> str:
+    def at(self, offset: int | str, pointer: int = 0) -> str:
         """The address of the element `offset` elements on."""
         if offset == 0:
-            return self.writer.name(self.pointers[pointer])
+            return self.pointers[pointer]
         return self.writer.assign(f"{self._heads[pointer]}{offset}")
 
+    def place(self, offset: int, column: int) -> tuple[str, int]:
+        """A pointer, and how many elements after it one column of the lane at `offset` lies."""
+        if len(self.pointers) == 1:
+            return self.pointers[0], offset + column
+        return self.pointers[column], offset
+
+    def with_second(self, inside: str) -> "LanePointer":
+        """Two pointers; the second repeats the first unless `inside`, an i1."""
+        step = self.writer.assign(f"zext i1 {inside} to i64")
+        return replace(self, pointers=(self.pointers[0], self.at(step)))
+
     def load(self, pieces: Pieces, offset: int, note: str) -> list[str]:
-        """The lane at `offset` as pieces, element by element where the second pointer says so."""
-        size = ELEMENT_BYTES[self.element]
-        if len(self.pointers) == 2:
-            numbers = [
-                self.writer.assign(
-                    f"load {self.element}, {self.space} {self.at(offset, i)}, align {size}{note}"
-                )
-                for i in range(2)
-            ]
-            if pieces.size == 1:
-                return numbers
-            return [join_numbers(self.writer, self.element, numbers)]
-        align = size * pieces.width if self.aligned else size
+        """The lane at `offset` as pieces, element by element where there are several pointers."""
+        if len(self.pointers) > 1:
+            numbers = [self._load_one(self.at(offset, i), note) for i in range(len(self.pointers))]
+            return pieces.of_numbers(self.writer, numbers)
+        align = self.size * pieces.width if self.aligned else self.size
         lane = self.writer.assign(
             f"load {pieces.lane_type}, {self.space} {self.at(offset)}, align {align}{note}"
         )
         return pieces.split(self.writer, lane)
+
+    def _load_one(self, place: str, note: str) -> str:
+        return self.writer.assign(
+            f"load {self.element}, {self.space} {place}, align {self.size}{note}"
+        )
+
+    def load_guarded(
+        self, pieces: Pieces, offset: int, guards: Sequence[str], note: str
+    ) -> list[str]:
+        """As `load`, with one guard for each pointer: where it is false nothing is read, and the
+        column is 0.
+        """
+        columns = list(zip(self.pointers, guards, strict=True))
+        code = GuardedLoad(self.writer, self.element, self.space, invariant=bool(note))
+        groups = [columns[i : i + pieces.size] for i in range(0, len(columns), pieces.size)]
+        return [code.load(group, offset * self.size) for group in groups]
 
 
 class Sums:
@@ -127,7 +155,8 @@ def emit_accumulate(writer: FunctionWriter, op: PtrAccumulateOp) -> None:
     """One load for each run of equal offsets, one multiply-add per value."""
     lane = Pieces.of(writer, op.sums[0].type)
     element = type_text(op.element_type)
-    pointer = LanePointer(writer, tuple(op.x), element, writer.on_gpu)
+    pointer = LanePointer.of(writer, op.x, element)
+    guards = _guards(writer, op)
     note = INVARIANT_LOAD if op.invariant is not None else ""
     offsets, rows, values = (to_numpy(a) for a in (op.offsets, op.rows, op.values))
     fold = 1 if op.fold is None else op.fold.value.data
@@ -137,13 +166,32 @@ def emit_accumulate(writer: FunctionWriter, op: PtrAccumulateOp) -> None:
         add = _folded(writer, op, lane, x_lane, values, fold)
     else:
         add = _plain(writer, op, lane, x_lane, values)
-    place, x = -1, [""]
+    place, x = (-1, -1), [""]
+    numbers = _guard_numbers(op)
     for i, (offset, row) in enumerate(zip(offsets.tolist(), rows.tolist(), strict=True)):
-        if offset != place:
-            place = offset
-            x = add.prepare(pointer.load(x_lane, offset, note))
+        if (offset, numbers[i]) != place:
+            place = offset, numbers[i]
+            if numbers[i] < 0:
+                x = add.prepare(pointer.load(x_lane, offset, note))
+            else:
+                x = add.prepare(pointer.load_guarded(x_lane, offset, guards[numbers[i]], note))
         add.one(i, row, x)
     add.finish()
+
+
+def _guard_numbers(op: PtrAccumulateOp) -> list[int]:
+    """The guard of each product's load, -1 for none."""
+    if op.guard_numbers is None:
+        return [-1] * op.offsets.get_shape()[0]
+    return to_numpy(op.guard_numbers).tolist()
+
+
+def _guards(writer: FunctionWriter, op: PtrAccumulateOp) -> list[list[str]]:
+    """For each guard its names, one for each pointer."""
+    if op.guards and not writer.on_gpu:
+        raise IRError("LLVM IR text: expected guarded loads on a GPU only")
+    names, count = [writer.name(guard) for guard in op.guards], len(op.x)
+    return [names[i : i + count] for i in range(0, len(names), count)]
 
 
 @dataclass(frozen=True)
@@ -237,7 +285,7 @@ def _residual_and_activation(
     offset: int,
 ) -> list[str]:
     after = op.residual_after_activation is not None
-    if op.residual is not None and not after:
+    if op.residual and not after:
         pieces = _add_residual(writer, op, lane, element, pieces, offset)
     if op.activation is not None:
         zero = lane.literal(number_texts(np.zeros(1, np.float32))[0])
@@ -245,7 +293,7 @@ def _residual_and_activation(
             zero = lane.literal(number_texts(np.zeros(1, np.float16))[0])
         operands = [[(lane.type, piece), (lane.type, zero)] for piece in pieces]
         pieces = [writer.call(f"llvm.maximum.{lane.suffix}", lane.type, both) for both in operands]
-    if op.residual is not None and after:
+    if op.residual and after:
         pieces = _add_residual(writer, op, lane, element, pieces, offset)
     return pieces
 
@@ -258,90 +306,68 @@ def _add_residual(
     pieces: list[str],
     offset: int,
 ) -> list[str]:
-    assert op.residual is not None
     x_lane = lane.with_element(element)
-    pointers = (op.residual,)
-    if op.second is not None:
-        step = writer.assign(f"zext i1 {writer.name(op.second)} to i64")
-        second = writer.assign(
-            f"getelementptr inbounds {element}, {writer.typed(op.residual)}, i64 {step}"
-        )
-        return _add_pair(writer, op, lane, x_lane, pieces, offset, second)
-    pointer = LanePointer(writer, pointers, element, writer.on_gpu)
-    loaded = converted(writer, x_lane, pointer.load(x_lane, offset, INVARIANT_LOAD), lane.element)
-    return _add_pieces(writer, lane, pieces, loaded)
-
-
-def _add_pair(
-    writer: FunctionWriter,
-    op: PtrWriteRowsOp,
-    lane: Pieces,
-    x_lane: Pieces,
-    pieces: list[str],
-    offset: int,
-    second: str,
-) -> list[str]:
-    """A pair whose second column may lie past the end: the pointer then repeats the first."""
-    assert op.residual is not None
-    space = type_text(op.residual.type)
-    size = ELEMENT_BYTES[x_lane.element]
-    numbers: list[str] = []
-    for base in (writer.name(op.residual), second):
-        place = writer.assign(
-            f"getelementptr inbounds {x_lane.element}, {space} {base}, i64 {offset}"
-        )
-        numbers.append(
-            writer.assign(f"load {x_lane.element}, {space} {place}, align {size}{INVARIANT_LOAD}")
-        )
-    loaded = numbers
-    if x_lane.size == 2:
-        loaded = [join_numbers(writer, x_lane.element, numbers)]
-    return _add_pieces(writer, lane, pieces, converted(writer, x_lane, loaded, lane.element))
-
-
-def _add_pieces(
-    writer: FunctionWriter, lane: Pieces, pieces: Sequence[str], others: Sequence[str]
-) -> list[str]:
+    pointer = LanePointer.of(writer, op.residual, element)
+    if op.second is not None and len(op.residual) == 1:
+        pointer = pointer.with_second(writer.name(op.second))
+    loaded = pointer.load(x_lane, offset, INVARIANT_LOAD)
     return [
         writer.assign(f"fadd {lane.type} {piece}, {other}")
-        for piece, other in zip(pieces, others, strict=True)
+        for piece, other in zip(
+            pieces, converted(writer, x_lane, loaded, lane.element), strict=True
+        )
     ]
 
 
 def _store(
     writer: FunctionWriter, op: PtrWriteRowsOp, y: Pieces, stores: Sequence[tuple[int, str]]
 ) -> None:
-    if op.second is None:
+    pointer = LanePointer.of(writer, op.y, y.element)
+    if op.second is None and len(op.y) == 1:
         for offset, lane in stores:
-            _store_lane(writer, op, y, offset, lane)
+            _store_lane(writer, op, y, (pointer.pointers[0], offset), lane)
         return
-    number = Pieces(y.element, 1, 1)
-    seconds: list[tuple[int, str]] = []
-    for offset, lane in stores:
-        first = writer.assign(f"extractelement {y.lane_type} {lane}, i32 0")
-        seconds.append((offset + 1, writer.assign(f"extractelement {y.lane_type} {lane}, i32 1")))
-        _store_lane(writer, op, number, offset, first)
+    for column in range(y.width if op.second is None else 1):
+        _store_column(writer, op, pointer, y, stores, column)
+    if op.second is None:
+        return
     inside, after = writer.fresh()[1:], writer.fresh()[1:]
     writer.line(f"br i1 {writer.name(op.second)}, label %{inside}, label %{after}")
     writer.begin(inside)
-    for offset, second in seconds:
-        _store_lane(writer, op, number, offset, second)
+    _store_column(writer, op, pointer, y, stores, 1)
     writer.line(f"br label %{after}")
     writer.begin(after)
 
 
-def _store_lane(
-    writer: FunctionWriter, op: PtrWriteRowsOp, y: Pieces, offset: int, lane: str
+def _store_column(
+    writer: FunctionWriter,
+    op: PtrWriteRowsOp,
+    pointer: LanePointer,
+    y: Pieces,
+    stores: Sequence[tuple[int, str]],
+    column: int,
 ) -> None:
+    """Store one column of every lane."""
+    for offset, lane in stores:
+        number = writer.assign(f"extractelement {y.lane_type} {lane}, i32 {column}")
+        place = pointer.place(offset, column)
+        _store_lane(writer, op, Pieces(y.element, 1, 1), place, number)
+
+
+def _store_lane(
+    writer: FunctionWriter, op: PtrWriteRowsOp, y: Pieces, place: tuple[str, int], lane: str
+) -> None:
+    """Store a lane; `place` is a pointer and the elements after it."""
+    base, offset = place
     streaming = op.streaming is not None
     if streaming and writer.on_gpu:
-        StreamedLane(y.element, y.width, lane).store(writer, writer.name(op.y), offset)
+        StreamedLane(y.element, y.width, lane).store(writer, base, offset)
         return
-    pointer = LanePointer(writer, (op.y,), y.element, writer.on_gpu)
-    size = ELEMENT_BYTES[y.element]
-    align = size * y.width if writer.on_gpu else size
-    place = f"{type_text(op.y.type)} {pointer.at(offset)}, align {align}"
-    writer.line(f"store {y.lane_type} {lane}, {place}{NONTEMPORAL if streaming else ''}")
+    space = type_text(op.y[0].type)
+    pointer = LanePointer(writer, (base,), space, y.element, writer.on_gpu)
+    align = pointer.size * y.width if writer.on_gpu else pointer.size
+    address = f"{space} {pointer.at(offset)}, align {align}"
+    writer.line(f"store {y.lane_type} {lane}, {address}{NONTEMPORAL if streaming else ''}")
 
 
 MULTIPLY_ADDS: Emitters = {

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
+from xdsl.dialects import tensor
 from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Attribute, Operation
@@ -14,6 +15,8 @@ from sparsert_ir.dense import Array
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import element_dtype, poisoned
 from sparsert_ir.interpreter.multiply_add import fused_multiply_add
+
+Convolution: TypeAlias = linalg.Conv2DNchwFchwOp | linalg.Conv2DNhwc_HwcfOp
 
 
 def _empty(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
@@ -36,6 +39,44 @@ def _matmul(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     for k in range(left.shape[1]):
         total = fused_multiply_add(left[:, k : k + 1], right[k], total)
     return [total]
+
+
+def _convolution(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    """Fused multiply-adds, filter row by filter row, channel by channel; zeros are not skipped."""
+    _check_tensors(frame, op)
+    op = cast(Convolution, op)
+    x, weight, total = operands
+    nhwc = isinstance(op, linalg.Conv2DNhwc_HwcfOp)
+    if nhwc:
+        x, total = x.transpose(0, 3, 1, 2), total.transpose(0, 3, 1, 2)
+        weight = weight.transpose(3, 2, 0, 1)
+    steps = [*op.strides.get_values(), *op.dilations.get_values()]
+    sy, sx, dy, dx = (int(step) for step in steps)
+    height, width = total.shape[2:]
+    for ty, channel, tx in np.ndindex(weight.shape[2], weight.shape[1], weight.shape[3]):
+        rows = slice(ty * dy, ty * dy + sy * (height - 1) + 1, sy)
+        columns = slice(tx * dx, tx * dx + sx * (width - 1) + 1, sx)
+        values = weight[:, channel, ty, tx].reshape(1, -1, 1, 1)
+        total = fused_multiply_add(values, x[:, channel : channel + 1, rows, columns], total)
+    return [total.transpose(0, 2, 3, 1) if nhwc else total]
+
+
+def _pad(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(tensor.PadOp, op)
+    if len(operands) != 1:
+        frame.fail(op, "expected static amounts only")
+    source: Array = operands[0]
+    low, high = op.static_low.get_values(), op.static_high.get_values()
+    points = [index.reshape(-1) for index in np.indices(op.result.type.get_shape())]
+    body = Frame(frame.machine, points[0].size)
+    body.values.update(frame.values)
+    (element,) = body.run(op.region.block, points)
+    padded = np.broadcast_to(element, body.threads).reshape(op.result.type.get_shape()).copy()
+    inside = tuple(
+        slice(int(b), n - int(a)) for b, a, n in zip(low, high, padded.shape, strict=True)
+    )
+    padded[inside] = source
+    return [padded]
 
 
 def _add(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
@@ -88,6 +129,9 @@ def _at(array: Array, indexing: AffineMap, points: list[Array]) -> Array:
 LINALG_HANDLERS: Mapping[str, Handler] = {
     "tensor.empty": _empty,
     "linalg.matmul": _matmul,
+    "linalg.conv_2d_nchw_fchw": _convolution,
+    "linalg.conv_2d_nhwc_hwcf": _convolution,
+    "tensor.pad": _pad,
     "linalg.add": _add,
     "linalg.max": _max,
     "linalg.fill": _fill,

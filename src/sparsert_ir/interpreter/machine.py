@@ -29,7 +29,7 @@ Handler: TypeAlias = Callable[["Frame", Operation, Operands], Sequence[Value]]
 Triple: TypeAlias = tuple[int, int, int]
 
 _TERMINATORS = frozenset(
-    ["func.return", "gpu.return", "scf.yield", "scf.condition", "linalg.yield"]
+    ["func.return", "gpu.return", "scf.yield", "scf.condition", "linalg.yield", "tensor.yield"]
 )
 _SYMBOL_TABLES = frozenset(["builtin.module", "gpu.module"])
 

@@ -11,7 +11,6 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, MemRefType
 from xdsl.ir import Attribute, Operation
 
 from sparsert_ir.dense import Array
-from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp, lane_width
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import (
     Memory,
@@ -84,16 +83,37 @@ def locate_lane(
         return locate(frame, op, memory, indices, width)
     place = _place(frame, op, memory, indices, width, 1)
     first = indices[-1]
+    _check_multiple(frame, op, first, width)
+    if (first <= memory.shape[-1] - width).all():
+        return Access(frame, op, memory, place, None)
+    exists = first[..., np.newaxis] + np.arange(width) < memory.shape[-1]
+    return Access(frame, op, memory, place, np.broadcast_to(exists, place.shape))
+
+
+def _check_multiple(frame: Frame, op: Operation, first: IndexArray, width: int) -> None:
     if (first % width).any():
         shape = np.broadcast_shapes((frame.lanes.size,), first.shape)
         where = tuple(np.argwhere(np.broadcast_to(first % width, shape))[0])
         column = int(np.broadcast_to(first, shape)[where])
         lane = int(frame.lanes[where[-1]])
         frame.fail(op, f"expected a first column that is a multiple of {width}, got {column}", lane)
-    if (first <= memory.shape[-1] - width).all():
-        return Access(frame, op, memory, place, None)
-    exists = first[..., np.newaxis] + np.arange(width) < memory.shape[-1]
-    return Access(frame, op, memory, place, np.broadcast_to(exists, place.shape))
+
+
+def check_first_columns(
+    frame: Frame, op: Operation, first: IndexArray, width: int, columns: int
+) -> BoolArray:
+    """Check where lanes of a matrix of that many columns start; returns which of their columns
+    exist, as `locate_lane` does.
+    """
+    in_kernel = frame.launch is not None
+    outside = (first < 0) | (first > columns - (1 if in_kernel else width))
+    if outside.any():
+        where = tuple(np.argwhere(outside)[0])
+        column, lane = int(first[where]), int(frame.lanes[where[-1]])
+        frame.fail(op, f"column {column} out of bounds of {columns} columns", lane)
+    if in_kernel:
+        _check_multiple(frame, op, first, width)
+    return first[..., np.newaxis] + np.arange(width) < columns
 
 
 def _place(
@@ -220,23 +240,6 @@ def _memref_store(frame: Frame, op: Operation, operands: Operands) -> list[Value
     return []
 
 
-def _load_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
-    memory, *indices = operands
-    shape = lane_shape(cast(LoadColumnsOp, op).result.type)
-    active = [index[frame.lanes] for index in indices]
-    found = read(locate_lane(frame, op, memory, active, prod(shape)))
-    return [frame.spread(found.reshape(-1, *shape))]
-
-
-def _store_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
-    value, memory, *indices = operands
-    width = lane_width(cast(StoreColumnsOp, op).value.type)
-    active = [index[frame.lanes] for index in indices]
-    access = locate_lane(frame, op, memory, active, width)
-    write(access, value[frame.lanes].reshape(access.place.shape))
-    return []
-
-
 def _get_global(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     table = frame.machine.find(op, cast(memref.GetGlobalOp, op).name_)
     if not isinstance(table, memref.GlobalOp):
@@ -287,6 +290,4 @@ MEMORY_HANDLERS: Mapping[str, Handler] = {
     "memref.global": _nothing,
     "memref.get_global": _get_global,
     "memref.collapse_shape": _collapse_shape,
-    "sparsert.load_columns": _load_columns,
-    "sparsert.store_columns": _store_columns,
 }

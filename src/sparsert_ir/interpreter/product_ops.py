@@ -12,28 +12,46 @@ from sparsert_ir.dialects.sparsert import (
     AccumulateOp,
     ColumnTilesOp,
     FirstColumnOp,
+    LoadColumnsOp,
     PanelProductOp,
+    StoreColumnsOp,
     WritePanelOp,
     WriteRowsOp,
     lane_width,
 )
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import Memory, element_dtype, poisoned
-from sparsert_ir.interpreter.memory_ops import check_read, lane_shape, locate_lane, read, write
+from sparsert_ir.interpreter.memory_ops import (
+    Access,
+    check_read,
+    lane_shape,
+    locate_lane,
+    read,
+    write,
+)
 from sparsert_ir.interpreter.multiply_add import Run, deal_run, run_sums
+from sparsert_ir.interpreter.views import View, view_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.partition import panel_run
 
 
 def matrix_run(
-    matrix: SparseMatrix, panels: IntArray, splits: IntArray, panel: int, group: int
+    matrix: SparseMatrix,
+    panels: IntArray,
+    splits: IntArray,
+    panel: int,
+    group: int,
+    positions: Array | None = None,
 ) -> Run:
-    """The multiply-adds of one K group of one panel, in the order in which a thread adds them."""
+    """The multiply-adds of one K group of one panel, in the order in which a thread adds them;
+    with `positions` the run's columns are the positions of the matrix's.
+    """
     begin, end = int(splits[panel, group]), int(splits[panel, group + 1])
     columns, rows, order = panel_run(
         matrix.row_offsets, matrix.column_indices, panels[panel], begin, end
     )
-    return deal_run(columns, rows, matrix.values[order], panels.shape[1])
+    sources = columns if positions is None else positions[columns]
+    return deal_run(sources, rows, matrix.values[order], panels.shape[1])
 
 
 def epilogue(
@@ -67,7 +85,7 @@ class _Product:
 def _product(
     frame: Frame,
     key: tuple[Operation, int, int],
-    x: Memory,
+    x: View,
     make_run: Callable[[], Run],
     fold: int | None,
 ) -> _Product:
@@ -75,31 +93,31 @@ def _product(
     a slice of what is computed here once.
     """
     kept: _Product | None = frame.machine.products.get(key)
-    if kept is not None and kept.x is x and kept.version == x.root.version:
+    if kept is not None and kept.x is x.memory and kept.version == x.memory.root.version:
         return kept
     run = make_run() if kept is None else kept.run
     _check_columns(frame, key[0], run, x)
     dtype = element_dtype(key[0].results[0].type)
-    sums = run_sums(run, x.elements.reshape(x.shape)[run.columns], dtype, fold)
-    frame.machine.products[key] = made = _Product(run, x, x.root.version, sums)
+    sums = run_sums(run, x.gather(run.columns), dtype, fold)
+    version = x.memory.root.version
+    frame.machine.products[key] = made = _Product(run, x.memory, version, sums)
     return made
 
 
-def _check_columns(frame: Frame, op: Operation, run: Run, x: Memory) -> None:
-    if run.columns.size and run.columns[-1] >= x.shape[0]:
-        frame.fail(op, f"expected columns below {x.shape[0]}, got {run.columns[-1]}")
+def _check_columns(frame: Frame, op: Operation, run: Run, x: View) -> None:
+    if run.columns.size and run.columns[-1] >= x.row_count:
+        frame.fail(op, f"expected columns below {x.row_count}, got {run.columns[-1]}")
 
 
 def _lane_sums(
-    frame: Frame, op: Operation, product: _Product, column: Array, lane: Attribute
+    frame: Frame, op: Operation, product: _Product, x: View, column: Array, lane: Attribute
 ) -> Array:
     """Sums of the active threads, shape (rows, active threads, width); poison past the end."""
     start = column[frame.lanes]
     width = lane_width(lane)
-    rows = product.run.columns[:, np.newaxis]
-    check_read(locate_lane(frame, op, product.x, [rows, start], width))
+    check_read(x.locate(frame, op, product.run.columns[:, np.newaxis], start, width))
     place = start[:, np.newaxis] + np.arange(width)
-    inside = place < product.x.shape[1]
+    inside = place < product.sums.shape[1]
     sums = poisoned((product.sums.shape[0], *place.shape), product.sums.dtype)
     sums[:, inside] = product.sums[:, place[inside]]
     return sums
@@ -107,8 +125,10 @@ def _lane_sums(
 
 def _panel_product(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(PanelProductOp, op)
-    matrix, x, column, panel, group = operands
+    matrix, memory, column, panel, group = operands
+    x = view_of(memory, op.window)
     panels, splits = to_numpy(op.panels), to_numpy(op.splits)
+    positions = None if op.positions is None else to_numpy(op.positions)
     lane = op.sums[0].type
     sums = poisoned((panels.shape[1], frame.threads, lane_width(lane)), element_dtype(lane))
     pairs = zip(panel[frame.lanes].tolist(), group[frame.lanes].tolist(), strict=True)
@@ -116,11 +136,11 @@ def _panel_product(frame: Frame, op: Operation, operands: Operands) -> list[Valu
         _check_panel(frame, op, one_panel, one_group)
 
         def make_run(one_panel: int = one_panel, one_group: int = one_group) -> Run:
-            return matrix_run(matrix, panels, splits, one_panel, one_group)
+            return matrix_run(matrix, panels, splits, one_panel, one_group, positions)
 
         product = _product(frame, (op, one_panel, one_group), x, make_run, _fold(op))
         with frame.only(frame.mask & (panel == one_panel) & (group == one_group)):
-            sums[:, frame.lanes] = _lane_sums(frame, op, product, column, lane)
+            sums[:, frame.lanes] = _lane_sums(frame, op, product, x, column, lane)
     return list(sums.reshape(*sums.shape[:2], *lane_shape(lane)))
 
 
@@ -141,7 +161,8 @@ def _check_panel(frame: Frame, op: PanelProductOp, panel: int, group: int) -> No
 
 def _accumulate(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(AccumulateOp, op)
-    x, column = operands
+    memory, column = operands
+    x = view_of(memory, op.window)
     lane = op.sums[0].type
 
     def make_run() -> Run:
@@ -150,7 +171,7 @@ def _accumulate(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
 
     product = _product(frame, (op, 0, 0), x, make_run, _fold(op))
     sums = poisoned((len(op.sums), frame.threads, lane_width(lane)), element_dtype(lane))
-    sums[:, frame.lanes] = _lane_sums(frame, op, product, column, lane)
+    sums[:, frame.lanes] = _lane_sums(frame, op, product, x, column, lane)
     return list(sums.reshape(*sums.shape[:2], *lane_shape(lane)))
 
 
@@ -190,8 +211,8 @@ def _write_sums(
     residual_memory = rest.pop(0) if op.residual is not None else None
     width = lane_width(op.sums[0].type)
     sums = np.stack(rest)[:, frame.lanes].reshape(len(rest), -1, width)
-    place = [np.maximum(rows, 0), column[frame.lanes]]
-    target = locate_lane(frame, op, y, place, width)
+    view = view_of(y, op.window)
+    target = view.locate(frame, op, np.maximum(rows, 0), column[frame.lanes], width)
     if rows.min() < 0:
         target = target.where(rows >= 0)
     total = epilogue(
@@ -202,6 +223,43 @@ def _write_sums(
         op.residual_after_activation is not None,
     )
     write(target, total.astype(y.elements.dtype))
+
+
+def _access(
+    frame: Frame,
+    op: LoadColumnsOp | StoreColumnsOp,
+    memory: Memory,
+    indices: Operands,
+    lane: Attribute,
+) -> Access:
+    active = [index[frame.lanes] for index in indices]
+    if op.window is None:
+        return locate_lane(frame, op, memory, active, lane_width(lane))
+    row, column = active
+    return view_of(memory, op.window).locate(frame, op, row, column, lane_width(lane))
+
+
+def _load_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(LoadColumnsOp, op)
+    memory, *indices = operands
+    lane = op.result.type
+    access = _access(frame, op, memory, indices, lane)
+    found = read(access)
+    if op.window is not None:
+        rows, columns = (index[frame.lanes, np.newaxis] for index in indices)
+        columns = columns + np.arange(lane_width(lane))
+        exists = columns < op.window.data.columns
+        outside = ~op.window.data.inside(rows, np.where(exists, columns, 0)) & exists
+        found[outside] = 0
+    return [frame.spread(found.reshape(-1, *lane_shape(lane)))]
+
+
+def _store_columns(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(StoreColumnsOp, op)
+    value, memory, *indices = operands
+    access = _access(frame, op, memory, indices, op.value.type)
+    write(access, value[frame.lanes].reshape(access.place.shape))
+    return []
 
 
 def _column_tiles(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
@@ -222,6 +280,8 @@ PRODUCT_HANDLERS: Mapping[str, Handler] = {
     "sparsert.accumulate": _accumulate,
     "sparsert.write_panel": _write_panel,
     "sparsert.write_rows": _write_rows,
+    "sparsert.load_columns": _load_columns,
+    "sparsert.store_columns": _store_columns,
     "sparsert.column_tiles": _column_tiles,
     "sparsert.first_column": _first_column,
 }

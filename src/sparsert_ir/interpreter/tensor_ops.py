@@ -12,10 +12,19 @@ import numpy as np
 from xdsl.ir import Operation
 
 from sparsert_ir.dense import Array, to_numpy
-from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, SpmmOp, TiledSpmmOp
+from sparsert_ir.dialects.sparsert import (
+    BiasAddOp,
+    ConstantOp,
+    Product,
+    ScheduleAttr,
+    SpmmOp,
+    TiledSpmmOp,
+)
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
+from sparsert_ir.interpreter.memory import Memory
 from sparsert_ir.interpreter.multiply_add import deal_run, run_sums
 from sparsert_ir.interpreter.product_ops import epilogue, matrix_run
+from sparsert_ir.interpreter.views import WindowView
 from sparsert_ir.matrix import SparseMatrix
 
 
@@ -32,20 +41,38 @@ def _summation(schedule: ScheduleAttr | None, dtype: np.dtype[Any]) -> tuple[np.
     return np.dtype(np.float32), schedule.data.fold_length if folded else 1
 
 
-def _finish(op: SpmmOp | TiledSpmmOp, sums: Array, x: Array, residual: Array | None) -> Array:
-    """Sums through the operation's epilogue, in the element type of x."""
-    bias = None if op.bias is None else to_numpy(op.bias)[:, np.newaxis]
+def _columns_of_x(op: Product | TiledSpmmOp, x: Array, rows: Array) -> Array:
+    """Rows of the matrix that the weight is multiplied with."""
+    if isinstance(op, SpmmOp) or op.window is None:
+        return x[rows]
+    return WindowView(Memory(x.reshape(-1), x.shape), op.window.data).gather(rows)
+
+
+def _finish(op: Product | TiledSpmmOp, sums: Array, x: Array, residual: Array | None) -> Array:
+    """Sums through the operation's epilogue, in the element type of x and the result's shape."""
+    window = None if isinstance(op, SpmmOp) or op.window is None else op.window.data
+    if window is not None:
+        images = sums.reshape(sums.shape[0], window.batch, *window.output)
+        sums = np.moveaxis(images, 0, window.channel_axis)
+    bias = None
+    if op.bias is not None:
+        bias = _along(to_numpy(op.bias), 0 if window is None else window.channel_axis, sums.ndim)
     after = op.residual_after_activation is not None
     return epilogue(sums, bias, residual, op.activation is not None, after).astype(x.dtype)
 
 
-def _spmm(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
-    op = cast(SpmmOp, op)
+def _along(numbers: Array, axis: int, rank: int) -> Array:
+    """A vector as an array of that rank that extends along `axis` only."""
+    return numbers.reshape([-1 if dimension == axis else 1 for dimension in range(rank)])
+
+
+def _product(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(Product, op)
     matrix: SparseMatrix = operands[0]
     x: Array = operands[1]
     dtype, fold = _summation(op.schedule, x.dtype)
     run = deal_run(matrix.column_indices, matrix.row_indices, matrix.values, matrix.shape[0])
-    sums = run_sums(run, x[run.columns], dtype, fold)
+    sums = run_sums(run, _columns_of_x(op, x, run.columns), dtype, fold)
     return [_finish(op, sums, x, operands[2] if op.residual is not None else None)]
 
 
@@ -55,17 +82,19 @@ def _tiled_spmm(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     x: Array = operands[1]
     dtype, fold = _summation(op.schedule, x.dtype)
     panels, splits = to_numpy(op.panels), to_numpy(op.splits)
-    sums = np.zeros((matrix.shape[0], x.shape[1]), dtype)
+    columns = x.shape[-1] if op.window is None else op.window.data.columns
+    sums = np.zeros((matrix.shape[0], columns), dtype)
     for panel, rows in enumerate(panels):
         for group in range(splits.shape[1] - 1):
             run = matrix_run(matrix, panels, splits, panel, group)
-            partial = run_sums(run, x[run.columns], dtype, fold)
+            partial = run_sums(run, _columns_of_x(op, x, run.columns), dtype, fold)
             sums[rows[rows >= 0]] += partial[rows >= 0]
     return [_finish(op, sums, x, operands[2] if op.residual is not None else None)]
 
 
 def _bias_add(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
-    return [operands[0] + operands[1][:, np.newaxis]]
+    value, bias = operands
+    return [value + _along(bias, cast(BiasAddOp, op).dimension, value.ndim)]
 
 
 def _relu(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
@@ -78,7 +107,8 @@ def _residual_add(frame: Frame, op: Operation, operands: Operands) -> list[Value
 
 TENSOR_HANDLERS: Mapping[str, Handler] = {
     "sparsert.constant": _constant,
-    "sparsert.spmm": _spmm,
+    "sparsert.spmm": _product,
+    "sparsert.conv2d": _product,
     "sparsert.tiled_spmm": _tiled_spmm,
     "sparsert.bias_add": _bias_add,
     "sparsert.relu": _relu,

@@ -3,6 +3,7 @@
 function.py      one function at a time: values, blocks, types
 control_flow.py  `scf` becomes branches
 numbers.py       `arith`, `math`, `vector`
+lanes.py         where the columns of a lane lie, also through a window
 memory.py        `memref`, lanes in memory
 multiply_add.py  runs of multiply-adds and the stores of their sums
 launch.py        `gpu`

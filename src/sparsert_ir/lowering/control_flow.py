@@ -44,8 +44,19 @@ def lower_index_switch(lowering: FunctionLowering, op: scf.IndexSwitchOp) -> Seq
     bodies = [*(region.block for region in op.case_regions), op.default_region.block]
     starts = [lowering.new_block([]) for _ in bodies]
     flag = lowering.value(op.arg)
-    bits = cast(IntegerType, flag.type)
     numbers = [int(case) for case in op.cases.iter_values()]
+    with lowering.sharing(op.regions):
+        _lower_switch(lowering, flag, numbers, starts)
+        for start, body in zip(starts, bodies, strict=True):
+            _lower_side(lowering, start, body, join)
+    lowering.start(join)
+    return join.args
+
+
+def _lower_switch(
+    lowering: FunctionLowering, flag: SSAValue, numbers: Sequence[int], starts: Sequence[Block]
+) -> None:
+    bits = cast(IntegerType, flag.type)
     lowering.do(
         cf.SwitchOp(
             flag,
@@ -56,10 +67,6 @@ def lower_index_switch(lowering: FunctionLowering, op: scf.IndexSwitchOp) -> Seq
             [[] for _ in numbers],
         )
     )
-    for start, body in zip(starts, bodies, strict=True):
-        _lower_side(lowering, start, body, join)
-    lowering.start(join)
-    return join.args
 
 
 def lower_for(lowering: FunctionLowering, op: scf.ForOp) -> Sequence[SSAValue]:

@@ -1,6 +1,7 @@
 """Lowering one function: which LLVM value stands for which value of the old function."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, cast
 
@@ -24,11 +25,19 @@ OpT = TypeVar("OpT", bound=Operation)
 Rule: TypeAlias = Callable[["FunctionLowering", Operation], Sequence[SSAValue]]
 """Lowers one operation; returns what stands for its results."""
 Rules: TypeAlias = Mapping[type[Operation], Rule]
+Sharer: TypeAlias = Callable[["FunctionLowering", Operation], None]
+Sharers: TypeAlias = Mapping[type[Operation], Sharer]
+"""What an operation of that class can share with others; its operands must be lowered by then."""
 
 
 def rule(function: Callable[["FunctionLowering", OpT], Sequence[SSAValue]]) -> Rule:
     """A rule for one class of operations; the table that holds it knows which."""
     return cast(Rule, function)
+
+
+def sharer(function: Callable[["FunctionLowering", OpT], None]) -> Sharer:
+    """A sharer for one class of operations; the table that holds it knows which."""
+    return cast(Sharer, function)
 
 
 @dataclass(frozen=True)
@@ -50,13 +59,16 @@ HOST = Target(index_bits=64, default_space=0)
 class FunctionLowering:
     """Writes the blocks of the new function; `block` is where the next operation goes.
 
-    `read_only` are the memrefs of the old function that nothing writes while it runs.
+    `read_only` are the memrefs of the old function that nothing writes while it runs. `shared` is
+    what operations lowered now may use instead of computing it again.
     """
 
-    def __init__(self, target: Target, rules: Rules):
+    def __init__(self, target: Target, rules: Rules, sharers: Sharers | None = None):
         self.target = target
         self.region = Region()
         self._rules = rules
+        self._sharers = sharers or {}
+        self.shared: dict[object, object] = {}
         self._values: dict[SSAValue, SSAValue] = {}
         self.read_only: frozenset[SSAValue] = frozenset()
         self.block = self.new_block([])
@@ -129,6 +141,21 @@ class FunctionLowering:
         """Lower all operations of a function's body, its return included."""
         for op in block.ops:
             self.lower(op)
+
+    @contextmanager
+    def sharing(self, regions: Sequence[Region]) -> Generator[None]:
+        """Compute here, once, what operations in several `regions` need; shared while they are
+        lowered.
+        """
+        before = dict(self.shared)
+        for op in (op for region in regions for op in region.walk()):
+            sharer = self._sharers.get(type(op))
+            if sharer is not None:
+                sharer(self, op)
+        try:
+            yield
+        finally:
+            self.shared = before
 
     def integer(self, value: int, bits: int | None = None) -> SSAValue:
         """A constant, of the width of `index` unless said otherwise."""

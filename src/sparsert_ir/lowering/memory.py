@@ -4,9 +4,15 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any, cast
 
-from xdsl.dialects import cf, llvm, memref
-from xdsl.dialects.builtin import AnyFloat, IntegerType, MemRefType, UnitAttr
-from xdsl.dialects.llvm import ICmpPredicateFlag as Predicate
+from xdsl.dialects import arith, cf, llvm, memref
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    MemRefType,
+    UnitAttr,
+)
 from xdsl.dialects.llvm import LLVMPointerType
 from xdsl.ir import Attribute, SSAValue
 
@@ -19,8 +25,14 @@ from sparsert_ir.dialects.sparsert import (
     lane_width,
 )
 from sparsert_ir.errors import IRError
-from sparsert_ir.lowering.control_flow import compare
 from sparsert_ir.lowering.function import FunctionLowering, Rules, rule
+from sparsert_ir.lowering.lanes import (
+    Lane,
+    check_size,
+    lanes_are_whole,
+    matrix_lane,
+    window_lanes,
+)
 from sparsert_ir.lowering.numbers import call_overloaded, extract, join
 
 ALLOCATE, FREE = "aligned_alloc", "free"
@@ -28,7 +40,6 @@ ALLOCATE, FREE = "aligned_alloc", "free"
 _CACHE_LINE = 64
 INVARIANT = "invariant"
 """Attribute of a load: nothing writes this memory while the function runs."""
-_LIMIT = 2**31 - 1
 
 
 def element_bytes(element_type: Attribute) -> int:
@@ -37,12 +48,6 @@ def element_bytes(element_type: Attribute) -> int:
 
 def array_of(buffer: SSAValue) -> MemRefType[Any]:
     return cast(MemRefType[Any], buffer.type)
-
-
-def check_size(kind: MemRefType[Any]) -> None:
-    """IRError for an array of 2^31 elements or more."""
-    if prod(kind.get_shape()) > _LIMIT:
-        raise IRError(f"sparsert-convert-to-llvm: expected at most {_LIMIT} elements in {kind}")
 
 
 def linear_index(
@@ -135,73 +140,97 @@ def lower_collapse_shape(
     return [lowering.value(op.src)]
 
 
-def lanes_are_whole(lowering: FunctionLowering, kind: MemRefType[Any], width: int) -> bool:
-    """Whether a lane that starts inside a row never reaches past its end, nor lies unaligned.
-
-    On a host, lanes may start anywhere and end inside (`first_column` sees to it).
-    """
-    return not lowering.target.is_gpu or kind.get_shape()[-1] % width == 0
-
-
-def check_pair(kind: MemRefType[Any], width: int) -> None:
-    """Only a pair can be taken apart where its second column may lie past the end."""
-    if width != 2:
-        raise IRError(
-            f"sparsert-convert-to-llvm: expected lanes of {width} columns to divide the last"
-            f" dimension, got {kind}"
-        )
-
-
-def second_column(
-    lowering: FunctionLowering, kind: MemRefType[Any], column: SSAValue
-) -> tuple[SSAValue, SSAValue]:
-    """For a pair at `column`: the column of its second element, and whether that is inside."""
-    after = lowering.insert(llvm.AddOp(column, lowering.integer(1)))
-    end = lowering.integer(kind.get_shape()[-1])
-    return after, compare(lowering, after, end, Predicate.ULT)
-
-
 def lane_alignment(lowering: FunctionLowering, lane: Attribute) -> int:
     """What is known of the address of a lane: a GPU's lanes lie on multiples of their size."""
     element = element_bytes(lane_element(lane))
     return element * lane_width(lane) if lowering.target.is_gpu else element
 
 
+def _lane_in_memory(
+    lowering: FunctionLowering, op: LoadColumnsOp | StoreColumnsOp, width: int
+) -> tuple[Lane, list[SSAValue]]:
+    """Where a lane lies, and the guards of its columns (none: all lie inside)."""
+    kind = array_of(op.memref)
+    column = op.indices[-1]
+    if op.window is None:
+        base = address(lowering, op.memref, op.indices)
+        whole = lanes_are_whole(lowering, kind.get_shape()[-1], width)
+        return matrix_lane(lowering, base, kind, lowering.value(column), width, whole), []
+    row, window = op.indices[0], op.window.data
+    lanes = window_lanes(lowering, lowering.value(column), width, op.window)
+    lane, guards = lanes.lane(lowering.value(op.memref), kind), list[SSAValue]()
+    known = row.owner.value if isinstance(row.owner, arith.ConstantOp) else None
+    if isinstance(known, IntegerAttr):
+        distance: SSAValue | int = int(window.row_offsets(known.value.data))
+        _, ty, tx = window.taps(known.value.data)
+        guards = lanes.guards(int(ty), int(tx))
+    elif window.is_pointwise:
+        stride = lowering.integer(window.element_strides[1])
+        distance = lowering.insert(llvm.MulOp(lowering.value(row), stride))
+    else:
+        raise IRError(
+            f"sparsert-convert-to-llvm: expected {op.name} with a window to have a constant row, or"
+            " a window of a 1x1 filter"
+        )
+    moved = [lowering.element_pointer(p, distance, kind.element_type) for p in lane.pointers]
+    return Lane(moved, lane.second), guards
+
+
 def lower_load_columns(lowering: FunctionLowering, op: LoadColumnsOp) -> Sequence[SSAValue]:
-    kind, lane = array_of(op.memref), op.result.type
-    width, element = lane_width(lane), lane_element(lane)
+    lane = op.result.type
     invariant = op.memref in lowering.read_only
-    pointer = address(lowering, op.memref, op.indices)
-    if width == 1 or lanes_are_whole(lowering, kind, width):
+    place, guards = _lane_in_memory(lowering, op, lane_width(lane))
+    if guards:
+        return [_load_guarded(lowering, op, place, guards)]
+    if len(place.pointers) == 1:
+        [pointer] = place.pointers
         return [load(lowering, pointer, lane, lane_alignment(lowering, lane), invariant)]
-    check_pair(kind, width)
-    _, inside = second_column(lowering, kind, lowering.value(op.indices[-1]))
-    step = lowering.insert(llvm.ZExtOp(inside, IntegerType(lowering.target.index_bits)))
-    last = lowering.element_pointer(pointer, step, element)
+    element = lane_element(lane)
     size = element_bytes(element)
-    return [join(lowering, [load(lowering, p, element, size, invariant) for p in (pointer, last)])]
+    return [join(lowering, [load(lowering, p, element, size, invariant) for p in place.pointers])]
+
+
+def _load_guarded(
+    lowering: FunctionLowering, op: LoadColumnsOp, place: Lane, guards: Sequence[SSAValue]
+) -> SSAValue:
+    """Where a guard is false the first element of the array is read instead, and 0 used."""
+    element = lane_element(op.result.type)
+    base, size = lowering.value(op.memref), element_bytes(element)
+    invariant = op.memref in lowering.read_only
+    numbers: list[SSAValue] = []
+    zero = lowering.insert(llvm.ConstantOp(FloatAttr(0.0, element), element))
+    for pointer, guard in zip(place.pointers, guards, strict=True):
+        valid = lowering.insert(llvm.SelectOp(guard, pointer, base))
+        number = load(lowering, valid, element, size, invariant)
+        numbers.append(lowering.insert(llvm.SelectOp(guard, number, zero)))
+    return numbers[0] if len(numbers) == 1 else join(lowering, numbers)
 
 
 def lower_store_columns(lowering: FunctionLowering, op: StoreColumnsOp) -> Sequence[SSAValue]:
-    kind, lane = array_of(op.memref), op.value.type
-    width, value = lane_width(lane), lowering.value(op.value)
+    lane, value = op.value.type, lowering.value(op.value)
     streaming = op.streaming is not None
-    pointer = address(lowering, op.memref, op.indices)
-    if width == 1 or lanes_are_whole(lowering, kind, width):
+    place, _ = _lane_in_memory(lowering, op, lane_width(lane))
+    if len(place.pointers) == 1:
+        [pointer] = place.pointers
         alignment = lane_alignment(lowering, lane)
         lowering.do(llvm.StoreOp(value, pointer, alignment, nontemporal=streaming))
         return []
-    check_pair(kind, width)
-    element = lane_element(lane)
-    size = element_bytes(element)
-    first, second = extract(lowering, value, 0), extract(lowering, value, 1)
-    lowering.do(llvm.StoreOp(first, pointer, size, nontemporal=streaming))
-    _, inside = second_column(lowering, kind, lowering.value(op.indices[-1]))
-    store, after = lowering.new_block([]), lowering.new_block([])
-    lowering.do(cf.ConditionalBranchOp(inside, store, [], after, []))
-    lowering.start(store)
-    last = lowering.element_pointer(pointer, 1, element)
-    lowering.do(llvm.StoreOp(second, last, size, nontemporal=streaming))
+    size = element_bytes(lane_element(lane))
+    numbers = [extract(lowering, value, column) for column in range(lane_width(lane))]
+    stores = [
+        llvm.StoreOp(number, pointer, size, nontemporal=streaming)
+        for number, pointer in zip(numbers, place.pointers, strict=True)
+    ]
+    if place.second is None:
+        for store in stores:
+            lowering.do(store)
+        return []
+    first, last = stores
+    lowering.do(first)
+    guarded, after = lowering.new_block([]), lowering.new_block([])
+    lowering.do(cf.ConditionalBranchOp(place.second, guarded, [], after, []))
+    lowering.start(guarded)
+    lowering.do(last)
     lowering.branch(after)
     lowering.start(after)
     return []

@@ -1,6 +1,6 @@
 """The `sparsert` dialect: products with a constant sparse matrix, from tensors down to pointers.
 
-tensor   (tensor.py)   `constant`, `spmm`; the epilogue `bias_add`, `relu`, `residual_add`
+tensor   (tensor.py)   `constant`, `spmm`, `conv2d`; the epilogue `bias_add`, `relu`, `residual_add`
 tiled    (tensor.py)   `tiled_spmm`: row panels and K groups decided
 thread   (thread.py)   any panel: `panel_product`, `write_panel`; a known panel: `accumulate`,
                        `write_rows`; lanes: `load_columns`, `store_columns`; which columns:
@@ -19,12 +19,15 @@ from sparsert_ir.dialects.sparsert.attributes import (
     CSRAttr,
     ScheduleAttr,
     StreamLayoutAttr,
+    WindowAttr,
 )
 from sparsert_ir.dialects.sparsert.checks import lane_element, lane_width
 from sparsert_ir.dialects.sparsert.pointer import PtrAccumulateOp, PtrWriteRowsOp
 from sparsert_ir.dialects.sparsert.tensor import (
     BiasAddOp,
     ConstantOp,
+    Conv2dOp,
+    Product,
     ReluOp,
     ResidualAddOp,
     SpmmOp,
@@ -46,6 +49,7 @@ Sparsert = Dialect(
     [
         ConstantOp,
         SpmmOp,
+        Conv2dOp,
         BiasAddOp,
         ReluOp,
         ResidualAddOp,
@@ -61,7 +65,7 @@ Sparsert = Dialect(
         PtrAccumulateOp,
         PtrWriteRowsOp,
     ],
-    [CSRAttr, ActivationAttr, ScheduleAttr, StreamLayoutAttr],
+    [CSRAttr, ActivationAttr, ScheduleAttr, StreamLayoutAttr, WindowAttr],
 )
 
 __all__ = [
@@ -72,9 +76,11 @@ __all__ = [
     "CSRAttr",
     "ColumnTilesOp",
     "ConstantOp",
+    "Conv2dOp",
     "FirstColumnOp",
     "LoadColumnsOp",
     "PanelProductOp",
+    "Product",
     "PtrAccumulateOp",
     "PtrWriteRowsOp",
     "ReluOp",
@@ -85,6 +91,7 @@ __all__ = [
     "StoreColumnsOp",
     "StreamLayoutAttr",
     "TiledSpmmOp",
+    "WindowAttr",
     "WritePanelOp",
     "WriteRowsOp",
     "lane_element",

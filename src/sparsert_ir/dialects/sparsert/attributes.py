@@ -1,6 +1,7 @@
 """Attributes of the `sparsert` dialect."""
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
+from typing import Any
 
 from xdsl.dialects.utils import EnumAttribute
 from xdsl.ir import Data, ParametrizedAttribute, SpacedOpaqueSyntaxAttribute
@@ -9,9 +10,10 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.str_enum import StrEnum
 
-from sparsert_ir.errors import ScheduleError
+from sparsert_ir.errors import ArgumentError, ScheduleError
 from sparsert_ir.packing import WARP, StreamLayout
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.window import Window
 
 
 @irdl_attr_definition
@@ -98,3 +100,54 @@ class StreamLayoutAttr(Data[StreamLayout]):
     def print_parameter(self, printer: Printer) -> None:
         texts = (f"{field.name} = {getattr(self.data, field.name)}" for field in fields(self.data))
         printer.print_string("<" + ", ".join(texts) + ">")
+
+
+@irdl_attr_definition
+class WindowAttr(Data[Window]):
+    """`#sparsert.window<batch = 1, channels = 64, image = [56, 56], kernel = [3, 3]>`: how an array
+    of images is read as a matrix (see `sparsert_ir.window.Window`); what is at its default is left
+    out.
+    """
+
+    name = "sparsert.window"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> Window:
+        known = [field.name for field in fields(Window)]
+        given: dict[str, Any] = {}
+        with parser.in_angle_brackets():
+            while (key := parser.parse_optional_identifier()) is not None:
+                if key in given:
+                    parser.raise_error(f"window: {key} is given twice")
+                if key not in known:
+                    parser.raise_error(f"window: no {key!r}; there are {', '.join(known)}")
+                parser.parse_punctuation("=")
+                given[key] = _window_value(parser)
+                if parser.parse_optional_punctuation(",") is None:
+                    break
+        missing = [f.name for f in fields(Window) if f.default is MISSING and f.name not in given]
+        if missing:
+            parser.raise_error(f"window: expected {' and '.join(missing)}")
+        try:
+            return Window(**given)
+        except ArgumentError as error:
+            parser.raise_error(str(error))
+
+    def print_parameter(self, printer: Printer) -> None:
+        values = ((field, getattr(self.data, field.name)) for field in fields(Window))
+        changed = (
+            f"{field.name} = {str(value).replace('(', '[').replace(')', ']')}"
+            for field, value in values
+            if value != field.default
+        )
+        printer.print_string("<" + ", ".join(changed) + ">")
+
+
+def _window_value(parser: AttrParser) -> int | str | tuple[int, ...]:
+    number = parser.parse_optional_integer(allow_boolean=False)
+    if number is not None:
+        return number
+    numbers = parser.parse_optional_comma_separated_list(
+        parser.Delimiter.SQUARE, lambda: parser.parse_integer(allow_boolean=False)
+    )
+    return parser.parse_identifier() if numbers is None else tuple(numbers)

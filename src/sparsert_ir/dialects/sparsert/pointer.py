@@ -6,14 +6,21 @@ points at the thread's first column.
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import Float16Type, Float32Type, Float64Type, IntegerAttr, UnitAttr, i64
+from xdsl.dialects.builtin import (
+    Float16Type,
+    Float32Type,
+    Float64Type,
+    IntegerAttr,
+    IntegerType,
+    UnitAttr,
+    i64,
+)
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
     base,
     irdl_op_definition,
-    operand_def,
     opt_operand_def,
     opt_prop_def,
     prop_def,
@@ -23,6 +30,7 @@ from xdsl.irdl import (
 )
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect
 
+from sparsert_ir.dense import Dense, to_numpy
 from sparsert_ir.dialects.sparsert.attributes import ActivationAttr
 from sparsert_ir.dialects.sparsert.checks import (
     DENSE,
@@ -33,6 +41,7 @@ from sparsert_ir.dialects.sparsert.checks import (
     check_lanes,
     check_positive,
     expect,
+    lane_width,
 )
 from sparsert_ir.dialects.sparsert.thread import check_run
 
@@ -43,28 +52,35 @@ _FLOAT = base(Float16Type) | base(Float32Type) | base(Float64Type)
 class PtrAccumulateOp(IRDLOperation):
     """`sparsert.accumulate` on a pointer: `sums[rows[i]] += values[i] * x[offsets[i] + lane...]`.
 
-    With two pointers the lane's two columns are loaded one by one, the second from the second
-    pointer: a pair of f16 whose address is not a multiple of its size, or whose second column lies
-    past the end (the pointer then repeats the last column).
-    `invariant` says that nothing writes x while the kernel runs.
+    With several pointers the lane's columns are loaded one by one, each from its own pointer:
+    columns that are not neighbours in memory, or not aligned, or past the end (the pointer then
+    repeats the last column).
+
+    `guard_numbers` names for each multiply-add the guard of its load, -1 for none. Where the guard
+    is false nothing is read and x counts as 0. `guards` holds guard g of column c at place
+    g * pointers + c. `invariant` says that nothing writes x while the kernel runs.
     """
 
     name = "sparsert.ptr_accumulate"
 
     x = var_operand_def(POINTER)
+    guards = var_operand_def(IntegerType(1))
     element_type = prop_def(_FLOAT)
     offsets = prop_def(DENSE)
     rows = prop_def(DENSE)
     values = prop_def(DENSE)
+    guard_numbers = opt_prop_def(DENSE)
     fold = opt_prop_def(IntegerAttr.constr(i64))
     invariant = opt_prop_def(UnitAttr)
     sums = var_result_def(LANE)
 
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(MemoryReadEffect())
 
     assembly_format = (
-        "$x (`invariant` $invariant^)? (`fold` $fold^)? $element_type `offsets` $offsets"
-        " `rows` $rows `values` $values attr-dict `:` type($x) `->` type($sums)"
+        "$x (`guards` $guards^ `numbers` $guard_numbers)? (`invariant` $invariant^)?"
+        " (`fold` $fold^)? $element_type `offsets` $offsets `rows` $rows `values` $values attr-dict"
+        " `:` type($x) `->` type($sums)"
     )
 
     def __init__(
@@ -72,27 +88,51 @@ class PtrAccumulateOp(IRDLOperation):
         x: Sequence[SSAValue],
         lanes: Sequence[Attribute],
         properties: dict[str, Attribute | None],
+        guards: Sequence[SSAValue] = (),
     ):
-        super().__init__(operands=[x], properties=properties, result_types=[lanes])
+        super().__init__(operands=[x, guards], properties=properties, result_types=[lanes])
 
     def verify_(self) -> None:
-        expect(len(self.x) in (1, 2), "pointers, in number,", "1 or 2", len(self.x))
+        width = lane_width(self.sums[0].type) if self.sums else 1
+        _check_pointers(self.x, width)
         check_positive(self.fold, "fold")
-        check_run(self.offsets, self.rows, self.values, len(self.sums))
+        guarded = self.guard_numbers is not None
+        check_run(self.offsets, self.rows, self.values, len(self.sums), nonnegative=not guarded)
         check_lanes(self.sums)
+        if self.guard_numbers is not None:
+            check_guards(self.guard_numbers, self.values, len(self.guards), len(self.x))
+
+
+def _check_pointers(pointers: Sequence[SSAValue], width: int) -> None:
+    wanted = "1" if width == 1 else f"1 or {width}"
+    expect(len(pointers) in (1, width), "pointers, in number,", wanted, len(pointers))
+
+
+def check_guards(numbers: Dense, values: Dense, guard_count: int, pointer_count: int) -> None:
+    """Verify the guards of a run of multiply-adds."""
+    check_element_type(numbers, "guard numbers")
+    expect(
+        numbers.get_shape() == values.get_shape(),
+        "as many guard numbers as values:",
+        values.get_shape(),
+        numbers.get_shape(),
+    )
+    needed = (int(to_numpy(numbers).max(initial=-1)) + 1) * pointer_count
+    expect(guard_count >= needed, "guards, in number, at least", needed, guard_count)
 
 
 @irdl_op_definition
 class PtrWriteRowsOp(IRDLOperation):
     """`sparsert.write_rows` on pointers: sum r goes to `y[offsets[r] + lane...]` (-1: nowhere).
 
-    `second` guards the second column of a pair that is stored column by column.
+    With several pointers each column of the lane is stored through its own. `second` guards the
+    second column of a pair that is stored column by column.
     """
 
     name = "sparsert.ptr_write_rows"
 
-    y = operand_def(POINTER)
-    residual = opt_operand_def(POINTER)
+    y = var_operand_def(POINTER)
+    residual = var_operand_def(POINTER)
     second = opt_operand_def()
     sums = var_operand_def(LANE)
     element_type = prop_def(_FLOAT)
@@ -115,8 +155,8 @@ class PtrWriteRowsOp(IRDLOperation):
     def __init__(
         self,
         sums: Sequence[SSAValue],
-        y: SSAValue,
-        residual: SSAValue | None,
+        y: Sequence[SSAValue],
+        residual: Sequence[SSAValue],
         second: SSAValue | None,
         properties: dict[str, Attribute | None],
     ):
@@ -130,3 +170,11 @@ class PtrWriteRowsOp(IRDLOperation):
             self.offsets.get_shape() == count, "offsets of shape", count, self.offsets.get_shape()
         )
         check_lanes(self.sums)
+        _check_pointers(self.y, lane_width(self.sums[0].type))
+        if self.residual:
+            expect(
+                len(self.residual) == len(self.y),
+                "as many pointers to the residual as to y:",
+                len(self.y),
+                len(self.residual),
+            )

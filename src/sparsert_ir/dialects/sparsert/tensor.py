@@ -1,9 +1,9 @@
 """Tensor level and tiled level of the `sparsert` dialect."""
 
-from typing import ClassVar, cast
+from typing import ClassVar, TypeAlias, cast
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType, UnitAttr
+from xdsl.dialects.builtin import IntegerAttr, TensorType, UnitAttr, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -19,7 +19,12 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 
 from sparsert_ir.dense import Array, Dense, to_numpy
-from sparsert_ir.dialects.sparsert.attributes import ActivationAttr, CSRAttr, ScheduleAttr
+from sparsert_ir.dialects.sparsert.attributes import (
+    ActivationAttr,
+    CSRAttr,
+    ScheduleAttr,
+    WindowAttr,
+)
 from sparsert_ir.dialects.sparsert.checks import (
     DENSE,
     TENSOR,
@@ -101,17 +106,36 @@ class ConstantOp(IRDLOperation):
         )
 
 
-def check_product(weight: TensorType[Attribute], x: TensorType[Attribute], y: Attribute) -> None:
+def check_product(
+    weight: TensorType[Attribute],
+    x: TensorType[Attribute],
+    y: Attribute,
+    window: WindowAttr | None = None,
+) -> None:
     expect(weight.encoding == CSRAttr(), "a weight encoded as", "#sparsert.csr", weight)
     expect(weight.get_num_dims() == 2, "a weight of rank", 2, weight.get_num_dims())
     check_float(weight.element_type, "a weight")
-    expect(x.get_num_dims() == 2, "x of rank", 2, x.get_num_dims())
     check_sizes(weight.get_shape(), "a weight")
     check_sizes(x.get_shape(), "x")
+    expect(weight.element_type == x.element_type, "x of element type", weight.element_type, x)
+    if window is not None:
+        _check_convolution(weight, x, y, window)
+        return
+    expect(x.get_num_dims() == 2, "x of rank", 2, x.get_num_dims())
     (m, k), (k_of_x, n) = weight.get_shape(), x.get_shape()
     expect(k == k_of_x, f"x with {k} rows, the weight's columns, not", k, k_of_x)
-    expect(weight.element_type == x.element_type, "x of element type", weight.element_type, x)
     expected = TensorType(weight.element_type, [m, n])
+    expect(y == expected, "a result of type", expected, y)
+
+
+def _check_convolution(
+    weight: TensorType[Attribute], x: TensorType[Attribute], y: Attribute, window: WindowAttr
+) -> None:
+    shape, images = window.data.array_shape, x.get_shape()
+    expect(images == shape, "x of the window's shape", shape, images)
+    m, k = weight.get_shape()
+    expect(k == window.data.depth, "a weight of as many columns as taps,", window.data.depth, k)
+    expected = TensorType(weight.element_type, window.data.result(m).array_shape)
     expect(y == expected, "a result of type", expected, y)
 
 
@@ -125,8 +149,9 @@ def check_epilogue(
         expect(residual.type == y, "a residual of type", y, residual.type)
 
 
-_SPMM_FORMAT = (
-    "$weight `,` $x (`bias` $bias^)? (`activation` $activation^)? (`residual` $residual^"
+_OPERANDS_FORMAT = "$weight `,` $x"
+_EPILOGUE_FORMAT = (
+    " (`bias` $bias^)? (`activation` $activation^)? (`residual` $residual^"
     " `:` type($residual))? (`residual_after_activation` $residual_after_activation^)?"
 )
 
@@ -152,7 +177,7 @@ class SpmmOp(IRDLOperation):
     traits = traits_def(Pure())
 
     assembly_format = (
-        _SPMM_FORMAT + " (`schedule` $schedule^)? attr-dict"
+        _OPERANDS_FORMAT + _EPILOGUE_FORMAT + " (`schedule` $schedule^)? attr-dict"
         " `:` type($weight) `,` type($x) `->` type($result)"
     )
 
@@ -189,8 +214,75 @@ class SpmmOp(IRDLOperation):
 
 
 @irdl_op_definition
+class Conv2dOp(IRDLOperation):
+    """`sparsert.spmm` whose x is read through a window from a batch of images (see `WindowAttr`):
+    a convolution. The result is the matrix product as a batch of images in the window's layout.
+
+    What lies outside an image is not read and counts as 0.
+    """
+
+    name = "sparsert.conv2d"
+
+    weight = operand_def(TENSOR)
+    x = operand_def(TENSOR)
+    residual = opt_operand_def(TENSOR)
+    window = prop_def(WindowAttr)
+    bias = opt_prop_def(DENSE)
+    activation = opt_prop_def(ActivationAttr)
+    residual_after_activation = opt_prop_def(UnitAttr)
+    schedule = opt_prop_def(ScheduleAttr)
+    result = result_def(TENSOR)
+
+    traits = traits_def(Pure())
+
+    assembly_format = (
+        _OPERANDS_FORMAT + " `window` $window" + _EPILOGUE_FORMAT + " (`schedule` $schedule^)?"
+        " attr-dict `:` type($weight) `,` type($x) `->` type($result)"
+    )
+
+    def __init__(
+        self,
+        weight: SSAValue | Operation,
+        x: SSAValue | Operation,
+        window: WindowAttr,
+        *,
+        bias: Dense | None = None,
+        activation: ActivationAttr | None = None,
+        residual: SSAValue | Operation | None = None,
+        residual_after_activation: bool = False,
+        schedule: ScheduleAttr | None = None,
+    ):
+        weight = SSAValue.get(weight)
+        weight_type = cast(TensorType[Attribute], weight.type)
+        shape = window.data.result(weight_type.get_shape()[0]).array_shape
+        super().__init__(
+            operands=[weight, x, residual],
+            properties={
+                "window": window,
+                "bias": bias,
+                "activation": activation,
+                "residual_after_activation": UnitAttr() if residual_after_activation else None,
+                "schedule": schedule,
+            },
+            result_types=[TensorType(weight_type.element_type, shape)],
+        )
+
+    def verify_(self) -> None:
+        weight = cast(TensorType[Attribute], self.weight.type)
+        x = cast(TensorType[Attribute], self.x.type)
+        check_product(weight, x, self.result.type, self.window)
+        check_epilogue(self.bias, self.residual, weight.get_shape()[0], self.result.type)
+
+
+Product: TypeAlias = SpmmOp | Conv2dOp
+"""A product with a sparse matrix and its epilogue."""
+
+
+@irdl_op_definition
 class TiledSpmmOp(IRDLOperation):
-    """`sparsert.spmm` with its rows dealt to panels and each panel's columns to K groups.
+    """A product with its rows dealt to panels and each panel's columns to K groups.
+
+    With a window x and the result are batches of images, as for `sparsert.conv2d`.
 
     panels: P x R row numbers, the rows of each panel, filled up with -1; every row stands once.
     splits: P x (G + 1) column numbers; K group g of panel p covers the columns from splits[p][g]
@@ -202,6 +294,7 @@ class TiledSpmmOp(IRDLOperation):
     weight = operand_def(TENSOR)
     x = operand_def(TENSOR)
     residual = opt_operand_def(TENSOR)
+    window = opt_prop_def(WindowAttr)
     bias = opt_prop_def(DENSE)
     activation = opt_prop_def(ActivationAttr)
     residual_after_activation = opt_prop_def(UnitAttr)
@@ -213,27 +306,32 @@ class TiledSpmmOp(IRDLOperation):
     traits = traits_def(Pure())
 
     assembly_format = (
-        _SPMM_FORMAT + " `schedule` $schedule `panels` $panels `splits` $splits attr-dict"
+        _OPERANDS_FORMAT
+        + " (`window` $window^)?"
+        + _EPILOGUE_FORMAT
+        + " `schedule` $schedule `panels` $panels `splits` $splits attr-dict"
         " `:` type($weight) `,` type($x) `->` type($result)"
     )
 
-    def __init__(self, spmm: SpmmOp, schedule: ScheduleAttr, panels: Dense, splits: Dense):
+    def __init__(self, product: Product, schedule: ScheduleAttr, panels: Dense, splits: Dense):
         super().__init__(
-            operands=[spmm.weight, spmm.x, spmm.residual],
+            operands=[product.weight, product.x, product.residual],
             properties={
-                "bias": spmm.bias,
-                "activation": spmm.activation,
-                "residual_after_activation": spmm.residual_after_activation,
+                "window": product.window if isinstance(product, Conv2dOp) else None,
+                "bias": product.bias,
+                "activation": product.activation,
+                "residual_after_activation": product.residual_after_activation,
                 "schedule": schedule,
                 "panels": panels,
                 "splits": splits,
             },
-            result_types=[spmm.result.type],
+            result_types=[product.result.type],
         )
 
     def verify_(self) -> None:
         weight = cast(TensorType[Attribute], self.weight.type)
-        check_product(weight, cast(TensorType[Attribute], self.x.type), self.result.type)
+        x = cast(TensorType[Attribute], self.x.type)
+        check_product(weight, x, self.result.type, self.window)
         rows, columns = weight.get_shape()
         check_epilogue(self.bias, self.residual, rows, self.result.type)
         check_tiling(self.panels, self.splits, rows, columns)
@@ -241,7 +339,7 @@ class TiledSpmmOp(IRDLOperation):
 
 @irdl_op_definition
 class BiasAddOp(IRDLOperation):
-    """`result[i, j] = input[i, j] + bias[i]`."""
+    """Add `bias[i]` to all elements that have index i along dimension `axis` (0 if not given)."""
 
     name = "sparsert.bias_add"
 
@@ -249,18 +347,32 @@ class BiasAddOp(IRDLOperation):
 
     input = operand_def(T)
     bias = operand_def(TENSOR)
+    axis = opt_prop_def(IntegerAttr.constr(i64))
     result = result_def(T)
 
     traits = traits_def(Pure())
 
-    assembly_format = "$input `,` $bias attr-dict `:` type($result) `,` type($bias)"
+    assembly_format = (
+        "$input `,` $bias (`axis` $axis^)? attr-dict `:` type($result) `,` type($bias)"
+    )
 
-    def __init__(self, operand: SSAValue | Operation, bias: SSAValue | Operation):
-        super().__init__(operands=[operand, bias], result_types=[SSAValue.get(operand).type])
+    def __init__(self, operand: SSAValue | Operation, bias: SSAValue | Operation, axis: int = 0):
+        super().__init__(
+            operands=[operand, bias],
+            properties={"axis": IntegerAttr(axis, i64) if axis else None},
+            result_types=[SSAValue.get(operand).type],
+        )
+
+    @property
+    def dimension(self) -> int:
+        """The dimension along which the bias changes."""
+        return 0 if self.axis is None else self.axis.value.data
 
     def verify_(self) -> None:
         kind = cast(TensorType[Attribute], self.input.type)
-        expected = TensorType(kind.element_type, kind.get_shape()[:1])
+        rank, axis = kind.get_num_dims(), self.dimension
+        expect(0 <= axis < rank, "axis in", f"[0, {rank})", axis)
+        expected = TensorType(kind.element_type, [kind.get_shape()[axis]])
         expect(self.bias.type == expected, "a bias of type", expected, self.bias.type)
 
 

@@ -3,6 +3,10 @@
 A *lane* is what the thread holds of one row: a number, or a vector of adjacent columns.
 In a kernel a lane starts inside the last dimension of the memref, at a multiple of its width, and
 columns past the end are not touched. In host code a lane starts anywhere and ends inside.
+
+With a `window` an operation takes an array of images for a matrix (see `WindowAttr`): rows and
+columns are the window's, elements outside an image are not touched and are read as 0. The window
+of a result is that of a 1x1 filter.
 """
 
 from collections.abc import Sequence
@@ -27,7 +31,7 @@ from xdsl.irdl import (
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, Pure
 
 from sparsert_ir.dense import Dense, to_numpy
-from sparsert_ir.dialects.sparsert.attributes import ActivationAttr
+from sparsert_ir.dialects.sparsert.attributes import ActivationAttr, WindowAttr
 from sparsert_ir.dialects.sparsert.checks import (
     DENSE,
     LANE,
@@ -126,23 +130,31 @@ class LoadColumnsOp(IRDLOperation):
 
     memref = operand_def(MEMREF)
     indices = var_operand_def(IndexType)
+    window = opt_prop_def(WindowAttr)
     result = result_def(LANE)
 
     traits = traits_def(MemoryReadEffect())
 
-    assembly_format = "$memref `[` $indices `]` attr-dict `:` type($memref) `,` type($result)"
+    assembly_format = (
+        "$memref `[` $indices `]` (`window` $window^)? attr-dict"
+        " `:` type($memref) `,` type($result)"
+    )
 
     def __init__(
-        self, memref: SSAValue | Operation, indices: Sequence[SSAValue | Operation], lane: Attribute
+        self,
+        memref: SSAValue | Operation,
+        indices: Sequence[SSAValue | Operation],
+        lane: Attribute,
+        window: WindowAttr | None = None,
     ):
-        super().__init__(operands=[memref, indices], result_types=[lane])
+        super().__init__(
+            operands=[memref, indices], properties={"window": window}, result_types=[lane]
+        )
 
     def verify_(self) -> None:
-        check_memory(self.memref, "a memref")
+        _check_indices(self.memref, len(self.indices), self.window)
         check_lane(self.result.type)
         check_lane_of(self.result.type, self.memref)
-        rank = cast(MemRefType[Attribute], self.memref.type).get_num_dims()
-        expect(len(self.indices) == rank, "indices, in number,", rank, len(self.indices))
 
 
 @irdl_op_definition
@@ -154,13 +166,14 @@ class StoreColumnsOp(IRDLOperation):
     value = operand_def(LANE)
     memref = operand_def(MEMREF)
     indices = var_operand_def(IndexType)
+    window = opt_prop_def(WindowAttr)
     streaming = opt_prop_def(UnitAttr)
 
     traits = traits_def(MemoryWriteEffect())
 
     assembly_format = (
-        "$value `,` $memref `[` $indices `]` (`streaming` $streaming^)? attr-dict"
-        " `:` type($memref) `,` type($value)"
+        "$value `,` $memref `[` $indices `]` (`window` $window^)? (`streaming` $streaming^)?"
+        " attr-dict `:` type($memref) `,` type($value)"
     )
 
     def __init__(
@@ -169,18 +182,56 @@ class StoreColumnsOp(IRDLOperation):
         memref: SSAValue | Operation,
         indices: Sequence[SSAValue | Operation],
         streaming: bool = False,
+        window: WindowAttr | None = None,
     ):
         super().__init__(
             operands=[value, memref, indices],
-            properties={"streaming": UnitAttr() if streaming else None},
+            properties={"window": window, "streaming": UnitAttr() if streaming else None},
         )
 
     def verify_(self) -> None:
-        check_memory(self.memref, "a memref")
+        _check_indices(self.memref, len(self.indices), self.window)
         check_lane(self.value.type)
         check_lane_of(self.value.type, self.memref)
-        rank = cast(MemRefType[Attribute], self.memref.type).get_num_dims()
-        expect(len(self.indices) == rank, "indices, in number,", rank, len(self.indices))
+
+
+def _check_indices(buffer: SSAValue, given: int, window: WindowAttr | None) -> None:
+    """One index for each dimension; with a window the row and the column."""
+    check_memory(buffer, "a memref")
+    kind = cast(MemRefType[Attribute], buffer.type)
+    rank = kind.get_num_dims() if window is None else 2
+    expect(given == rank, "indices, in number,", rank, given)
+    _check_window(kind, window)
+
+
+def _check_matrix(buffer: SSAValue, what: str, window: WindowAttr | None, lowest_rank: int) -> None:
+    """Memory that is taken for a matrix: of two dimensions (or one), or images with a window."""
+    check_memory(buffer, what, lowest_rank)
+    kind = cast(MemRefType[Attribute], buffer.type)
+    _check_window(kind, window)
+    if window is None:
+        expect(kind.get_num_dims() <= 2, f"{what} without a window of rank", 2, kind)
+
+
+def _check_window(kind: MemRefType[Attribute], window: WindowAttr | None) -> None:
+    """A memref that is read or written through a window has the window's shape."""
+    if window is not None:
+        shape = window.data.array_shape
+        expect(kind.get_shape() == shape, "a memref of the window's shape", shape, kind.get_shape())
+
+
+def _check_written(
+    y: SSAValue, residual: SSAValue | None, window: WindowAttr | None
+) -> tuple[int, ...]:
+    """Verify y and what is added to it; returns M, the rows of y, as a shape."""
+    _check_matrix(y, "y", window, 2)
+    kind = cast(MemRefType[Attribute], y.type)
+    if residual is not None:
+        expect(residual.type == y.type, "a residual of type", y.type, residual.type)
+    if window is None:
+        return kind.get_shape()[:1]
+    expect(window.data.is_pointwise, "the window of a result", "of a 1x1 filter", window.data)
+    return (window.data.depth,)
 
 
 @irdl_op_definition
@@ -190,7 +241,8 @@ class PanelProductOp(IRDLOperation):
     `sums[r] = sum over k in [splits[panel][group], splits[panel][group + 1])
                of weight[panels[panel][r], k] * x[k, column...]`, in ascending order of k.
     Rows of -1 give 0. If lanes of f16 x are summed in f32, `fold` says how many products are first
-    added in f16 (1: none).
+    added in f16 (1: none). With `positions`, one number for each k, x has one dimension and
+    `x[k, column...]` is `x[positions[k] + column...]`.
     """
 
     name = "sparsert.panel_product"
@@ -203,12 +255,15 @@ class PanelProductOp(IRDLOperation):
     panels = prop_def(DENSE)
     splits = prop_def(DENSE)
     fold = opt_prop_def(IntegerAttr.constr(i64))
+    window = opt_prop_def(WindowAttr)
+    positions = opt_prop_def(DENSE)
     sums = var_result_def(LANE)
 
     traits = traits_def(MemoryReadEffect())
 
     assembly_format = (
-        "$weight `,` $x `[` $column `]` `panel` $panel `group` $group (`fold` $fold^)?"
+        "$weight `,` $x `[` $column `]` (`window` $window^)? (`positions` $positions^)?"
+        " `panel` $panel `group` $group (`fold` $fold^)?"
         " `panels` $panels `splits` $splits attr-dict"
         " `:` type($weight) `,` type($x) `->` type($sums)"
     )
@@ -224,10 +279,14 @@ class PanelProductOp(IRDLOperation):
         splits: Dense,
         lane: Attribute,
         fold: int | None = None,
+        window: WindowAttr | None = None,
+        positions: Dense | None = None,
     ):
         super().__init__(
             operands=[weight, x, column, panel, group],
             properties={
+                "window": window,
+                "positions": positions,
                 "panels": panels,
                 "splits": splits,
                 "fold": None if fold is None else IntegerAttr(fold, i64),
@@ -236,7 +295,7 @@ class PanelProductOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
-        check_memory(self.x, "x", rank=2)
+        _check_matrix(self.x, "x", self.window, 2 if self.positions is None else 1)
         weight = cast(TensorType[Attribute], self.weight.type)
         expect(weight.get_num_dims() == 2, "a weight of rank", 2, weight.get_num_dims())
         rows, columns = weight.get_shape()
@@ -245,6 +304,13 @@ class PanelProductOp(IRDLOperation):
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
         check_lanes(self.sums)
+        if self.positions is not None:
+            shape = self.positions.get_shape()
+            expect(shape == (columns,), "positions of shape", (columns,), shape)
+            check_element_type(self.positions, "positions")
+            x = cast(MemRefType[Attribute], self.x.type)
+            expect(x.get_num_dims() == 1, "x with positions of rank", 1, x.get_num_dims())
+            expect(self.window is None, "positions without", "a window", "one")
 
 
 @irdl_op_definition
@@ -252,7 +318,8 @@ class AccumulateOp(IRDLOperation):
     """A run of multiply-adds with one known part of the pattern; the instructions are the matrix.
 
     `for i in order: sums[rows[i]] += values[i] * x[columns[i], column...]`, sums starting at 0.
-    Equal neighbours in `columns` share one load of x. `fold` as in `panel_product`.
+    Equal neighbours in `columns` share one load of x. `fold` as in `panel_product`. Where x has one
+    dimension, `x[k, column...]` is `x[k + column...]`.
     """
 
     name = "sparsert.accumulate"
@@ -263,12 +330,14 @@ class AccumulateOp(IRDLOperation):
     rows = prop_def(DENSE)
     values = prop_def(DENSE)
     fold = opt_prop_def(IntegerAttr.constr(i64))
+    window = opt_prop_def(WindowAttr)
     sums = var_result_def(LANE)
 
     traits = traits_def(MemoryReadEffect())
 
     assembly_format = (
-        "$x `[` $column `]` (`fold` $fold^)? `columns` $columns `rows` $rows `values` $values"
+        "$x `[` $column `]` (`window` $window^)? (`fold` $fold^)?"
+        " `columns` $columns `rows` $rows `values` $values"
         " attr-dict `:` type($x) `->` type($sums)"
     )
 
@@ -281,24 +350,34 @@ class AccumulateOp(IRDLOperation):
         values: Dense,
         lanes: Sequence[Attribute],
         fold: IntegerAttr | None = None,
+        window: WindowAttr | None = None,
     ):
         super().__init__(
             operands=[x, column],
-            properties={"columns": columns, "rows": rows, "values": values, "fold": fold},
+            properties={
+                "columns": columns,
+                "rows": rows,
+                "values": values,
+                "fold": fold,
+                "window": window,
+            },
             result_types=[lanes],
         )
 
     def verify_(self) -> None:
-        check_memory(self.x, "x", rank=2)
+        _check_matrix(self.x, "x", self.window, 1)
         check_positive(self.fold, "fold")
         check_run(self.columns, self.rows, self.values, len(self.sums))
         check_lanes(self.sums)
-        limit = cast(MemRefType[Attribute], self.x.type).get_shape()[0]
+        kind = cast(MemRefType[Attribute], self.x.type)
+        limit = kind.get_shape()[0] if self.window is None else self.window.data.depth
         highest = int(to_numpy(self.columns).max(initial=-1))
         expect(highest < limit, "columns below", limit, highest)
 
 
-def check_run(positions: Dense, rows: Dense, values: Dense, sum_count: int) -> None:
+def check_run(
+    positions: Dense, rows: Dense, values: Dense, sum_count: int, nonnegative: bool = True
+) -> None:
     """Verify the bulk attributes of a run of multiply-adds."""
     check_element_type(positions, "positions")
     check_element_type(rows, "rows")
@@ -311,7 +390,7 @@ def check_run(positions: Dense, rows: Dense, values: Dense, sum_count: int) -> N
     expect(rows.get_shape() == shape, "as many rows as values:", shape, rows.get_shape())
     if shape[0]:
         lowest = int(np.min(to_numpy(positions)))
-        expect(lowest >= 0, "positions of at least", 0, lowest)
+        expect(lowest >= 0 or not nonnegative, "positions of at least", 0, lowest)
         numbers = to_numpy(rows)
         inside = int(numbers.min()) >= 0 and int(numbers.max()) < sum_count
         expect(inside, "rows in", f"[0, {sum_count})", f"[{numbers.min()}, {numbers.max()}]")
@@ -340,6 +419,7 @@ class WritePanelOp(IRDLOperation):
     sums = var_operand_def(LANE)
     panels = prop_def(DENSE)
     bias = opt_prop_def(DENSE)
+    window = opt_prop_def(WindowAttr)
     activation = opt_prop_def(ActivationAttr)
     residual_after_activation = opt_prop_def(UnitAttr)
     streaming = opt_prop_def(UnitAttr)
@@ -348,7 +428,7 @@ class WritePanelOp(IRDLOperation):
     traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
     assembly_format = (
-        "$sums `to` $y `[` $column `]` `panel` $panel `panels` $panels"
+        "$sums `to` $y `[` $column `]` (`window` $window^)? `panel` $panel `panels` $panels"
         + _EPILOGUE_FORMAT
         + " attr-dict `:` type($sums) `->` type($y)"
     )
@@ -366,10 +446,12 @@ class WritePanelOp(IRDLOperation):
         residual: SSAValue | None = None,
         residual_after_activation: UnitAttr | None = None,
         streaming: bool = False,
+        window: WindowAttr | None = None,
     ):
         super().__init__(
             operands=[y, column, panel, residual, sums],
             properties={
+                "window": window,
                 "panels": panels,
                 "bias": bias,
                 "activation": activation,
@@ -379,22 +461,14 @@ class WritePanelOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
-        check_memory(self.y, "y", rank=2)
+        shape = _check_written(self.y, self.residual, self.window)
         check_float_elements(self.bias, "bias")
         check_element_type(self.panels, "panels")
         expect(len(self.panels.get_shape()) == 2, "panels of rank", 2, len(self.panels.get_shape()))
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
         check_lanes(self.sums)
-        if self.residual is not None:
-            expect(
-                self.residual.type == self.y.type,
-                "a residual of type",
-                self.y.type,
-                self.residual.type,
-            )
         if self.bias is not None:
-            shape = cast(MemRefType[Attribute], self.y.type).get_shape()[:1]
             expect(self.bias.get_shape() == shape, "bias of shape", shape, self.bias.get_shape())
 
 
@@ -410,6 +484,7 @@ class WriteRowsOp(IRDLOperation):
     sums = var_operand_def(LANE)
     rows = prop_def(DENSE)
     bias = opt_prop_def(DENSE)
+    window = opt_prop_def(WindowAttr)
     activation = opt_prop_def(ActivationAttr)
     residual_after_activation = opt_prop_def(UnitAttr)
     streaming = opt_prop_def(UnitAttr)
@@ -418,7 +493,7 @@ class WriteRowsOp(IRDLOperation):
     traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
 
     assembly_format = (
-        "$sums `to` $y `[` $column `]` `rows` $rows"
+        "$sums `to` $y `[` $column `]` (`window` $window^)? `rows` $rows"
         + _EPILOGUE_FORMAT
         + " attr-dict `:` type($sums) `->` type($y)"
     )
@@ -434,7 +509,7 @@ class WriteRowsOp(IRDLOperation):
         super().__init__(operands=[y, column, residual, sums], properties=properties)
 
     def verify_(self) -> None:
-        check_memory(self.y, "y", rank=2)
+        (y_rows,) = _check_written(self.y, self.residual, self.window)
         check_float_elements(self.bias, "bias")
         check_element_type(self.rows, "rows")
         expect(
@@ -444,7 +519,6 @@ class WriteRowsOp(IRDLOperation):
             self.rows.get_shape(),
         )
         check_lanes(self.sums)
-        y_rows = cast(MemRefType[Attribute], self.y.type).get_shape()[0]
         highest = int(to_numpy(self.rows).max(initial=-1))
         expect(highest < y_rows, "rows below", y_rows, highest)
         if self.bias is not None:

@@ -1,7 +1,7 @@
 // RUN: sparsert-opt %s --split-input-file --verify-diagnostics
 
 func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
-  // expected-error@+1 {{'sparsert.ptr_accumulate': expected pointers, in number, 1 or 2, got 3}}
+  // expected-error@+1 {{'sparsert.ptr_accumulate': expected pointers, in number, 1, got 3}}
   %a:2 = sparsert.ptr_accumulate %x, %x, %x f32 offsets dense<[0, 3]> : tensor<2xi32> rows dense<[1, 0]> : tensor<2xi32> values dense<1.0> : tensor<2xf32> : !llvm.ptr<1>, !llvm.ptr<1>, !llvm.ptr<1> -> f32, f32
   func.return
 }

@@ -304,9 +304,9 @@ func.func @f(%m: memref<4x8xf32>, %i: index) {
 
 // -----
 
-func.func @f(%m: memref<4xf32>, %i: index) {
-  // expected-error@+1 {{'sparsert.accumulate': expected x of rank 2 or more, got 1}}
-  %s = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : memref<4xf32> -> f32
+func.func @f(%m: memref<4x4x4xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected x without a window of rank 2, got memref<4x4x4xf32>}}
+  %s = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : memref<4x4x4xf32> -> f32
   func.return
 }
 

@@ -1,0 +1,84 @@
+"""Which schedule a convolution uses when the user gives none."""
+
+from dataclasses import replace
+
+from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
+from sparsert_ir.padding import padded_copy
+from sparsert_ir.schedule import Schedule
+from sparsert_ir.window import Window
+
+_WIDEST_LANE = 128
+"""Columns whose sums fill the vector registers of a CPU."""
+_SUMS_BYTES = 48 * 1024
+"""Of workgroup memory that partial sums may take."""
+
+
+def default_convolution(
+    shape: tuple[int, int], window: Window, dtype: str, target: str
+) -> Schedule:
+    """A schedule for "cpu" or the architecture of a GPU; `shape` is that of the matrix, O x K."""
+    if target == "cpu":
+        return _cpu_schedule(padded_copy(window).columns, dtype)
+    return gpu_candidates(shape, window, dtype, target)[0]
+
+
+def _cpu_schedule(columns: int, dtype: str) -> Schedule:
+    """One row at a time over as many columns of the padded copy as fill the registers."""
+    width = 1
+    while width * 2 <= min(columns, _WIDEST_LANE):
+        width *= 2
+    return Schedule(
+        lowering="data",
+        rows_per_panel=1,
+        threads=1,
+        columns_per_thread=width,
+        accumulation="f32" if dtype == "f16" else "plain",
+    )
+
+
+def gpu_candidates(
+    shape: tuple[int, int], window: Window, dtype: str, architecture: str
+) -> list[Schedule]:
+    """Schedules for a GPU that are worth measuring, the likely best first.
+
+    Few output pixels need many K groups to fill the multiprocessors; short panels keep the partial
+    sums small, tall ones share each load of x among more rows.
+    """
+    columns, rows = window.columns, shape[0]
+    overlap = architecture_number(architecture) >= OVERLAP_FROM
+    width = 2 if dtype == "f16" else 1
+    base = Schedule(launch="overlapped" if overlap else "serial")
+    groups = 4 if columns >= 1024 else 8 if columns >= 256 else 16
+    if columns >= 16384:
+        first = replace(base, rows_per_panel=32, threads=128, columns_per_thread=width)
+    else:
+        threads = 32 if columns <= 64 * width else 64
+        first = replace(
+            base, rows_per_panel=8, threads=threads, k_groups=groups, columns_per_thread=width
+        )
+    candidates = [first]
+    for lanes in sorted({1, width}, reverse=True):
+        for height in (8, 16, 32):
+            for count in (1, 2, 4, 8, 16):
+                for threads in (32, 64, 128):
+                    one = replace(
+                        base,
+                        rows_per_panel=min(height, rows),
+                        k_groups=count,
+                        threads=threads,
+                        columns_per_thread=lanes,
+                    )
+                    if _is_sensible(one, columns, rows, dtype) and one not in candidates:
+                        candidates.append(one)
+    return candidates
+
+
+def _is_sensible(schedule: Schedule, columns: int, rows: int, dtype: str) -> bool:
+    """Legal, and neither far too few warps to fill a GPU nor a block mostly past the end."""
+    per_block = schedule.threads * schedule.columns_per_thread
+    element = 2 if dtype == "f16" else 4
+    sums = schedule.k_groups * schedule.rows_per_panel * per_block * element
+    blocks = -(-columns // per_block) * -(-rows // schedule.rows_per_panel)
+    warps = blocks * schedule.block_threads // 32
+    fits = schedule.k_groups == 1 or sums <= _SUMS_BYTES
+    return fits and schedule.block_threads <= 1024 and warps >= 264 and per_block < 2 * columns + 64

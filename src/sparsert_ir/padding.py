@@ -1,0 +1,85 @@
+"""A padded copy of images in which every tap of a convolution reads neighbouring elements.
+
+The copy holds each image channel by channel, its border filled with zeros, split by strides: rows
+and columns that lie a stride apart become neighbours (a phase). A filter position is then one
+distance, whatever the output pixel, so a convolution is a product whose lanes run along rows and
+over their ends; the few columns computed in the padding are not kept.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsert_ir.dense import Array
+from sparsert_ir.window import Window
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One direction of the copy.
+
+    phases: the remainders modulo the stride that some tap needs, ascending.
+    size:   rows (columns) of a plane.
+    phase_of, shift_of: for each filter position its place in `phases` and its distance in a plane.
+    """
+
+    phases: Array
+    size: int
+    phase_of: Array
+    shift_of: Array
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedCopy:
+    """The copy of a window's images: batch x channels x phases down x phases right x planes.
+
+    columns:   M, columns to compute for one image: row oy of the result begins at oy * pitch.
+    pitch:     columns of a plane.
+    positions: for each of the K rows of the window, where its element of column 0 lies in the copy
+               of the first image.
+    """
+
+    down: Axis
+    right: Axis
+    columns: int
+    positions: Array
+
+    @property
+    def pitch(self) -> int:
+        return self.right.size
+
+    @property
+    def plane(self) -> int:
+        """Elements of a plane: one phase of one channel."""
+        return self.down.size * self.right.size
+
+    @property
+    def planes(self) -> int:
+        """Planes of one channel."""
+        return self.down.phases.size * self.right.phases.size
+
+
+def padded_copy(window: Window) -> PaddedCopy:
+    """The copy that a window needs."""
+    down, right = _axis(window, 0), _axis(window, 1)
+    channel, ty, tx = window.taps(np.arange(window.depth))
+    phase = down.phase_of[ty] * right.phases.size + right.phase_of[tx]
+    plane = channel * (down.phases.size * right.phases.size) + phase
+    shift = down.shift_of[ty] * right.size + right.shift_of[tx]
+    columns = (window.output[0] - 1) * right.size + window.output[1]
+    return PaddedCopy(down, right, columns, plane * (down.size * right.size) + shift)
+
+
+def _axis(window: Window, axis: int) -> Axis:
+    distance = np.arange(window.kernel[axis]) * window.dilation[axis]
+    shift, remainder = np.divmod(distance, window.strides[axis])
+    phases, phase_of = np.unique(remainder, return_inverse=True)
+    return Axis(phases, window.output[axis] + int(shift.max()), phase_of, shift)
+
+
+def copied_range(window: Window, axis: int, phase: int, size: int) -> tuple[int, int]:
+    """The rows (columns) [begin, end) of a plane of that phase that lie inside the image."""
+    stride, before = window.strides[axis], window.padding[axis]
+    begin = max(-((phase - before) // stride), 0)
+    end = min(-((phase - before - window.image[axis]) // stride), size)
+    return begin, max(begin, end)

@@ -1,0 +1,190 @@
+"""Random convolutions with legal schedules, and what they must compute."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from random_layers import CPU_CODE, CPU_DATA, fits_block, schedules
+
+from sparsert_ir.convolution import filter_matrix
+from sparsert_ir.dense import Array
+from sparsert_ir.errors import ArgumentError
+from sparsert_ir.frontend import NUMPY_TYPES, Layer, array_shapes
+from sparsert_ir.padding import padded_copy
+from sparsert_ir.schedule import Schedule
+from sparsert_ir.window import Window
+
+
+@dataclass(frozen=True)
+class Case:
+    """A convolution without its numbers; `outputs` and `inputs` are channels of one group."""
+
+    window: Window
+    groups: int
+    outputs: int
+    inputs: int
+    density: float
+    dtype: Literal["f32", "f16"]
+    bias: bool
+    activation: Literal["relu"] | None
+    residual: Literal["none", "before", "after"]
+    schedule: Schedule | None
+    seed: int
+
+
+@st.composite
+def windows(draw: st.DrawFn, channels: int) -> Window:
+    """Images of 1 to 9, filters of 1 to 5, every side padded on its own."""
+    small = st.integers(1, 3)
+    try:
+        return Window(
+            batch=draw(small),
+            channels=channels,
+            image=(draw(st.integers(1, 9)), draw(st.integers(1, 9))),
+            kernel=(draw(st.integers(1, 5)), draw(st.integers(1, 5))),
+            strides=(draw(small), draw(small)),
+            padding=tuple(draw(st.integers(0, 4)) for _ in range(4)),  # pyright: ignore
+            dilation=(draw(small), draw(small)),
+            layout=draw(st.sampled_from(("nchw", "nhwc"))),
+        )
+    except ArgumentError:
+        assume(False)
+        raise
+
+
+@st.composite
+def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
+    """Windows, groups (depthwise too), densities, epilogues, schedules as `pipeline` takes them."""
+    groups, inputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    outputs = draw(st.integers(1, 4))
+    window = draw(windows(groups * inputs) | _pointwise(groups * inputs))
+    dtype = draw(st.sampled_from(("f32", "f16")))
+    on_cpu = pipeline in (CPU_DATA, CPU_CODE)
+    columns = _neighbours(window) if on_cpu else window.columns
+    schedule = draw(st.none() | schedules(pipeline, columns, dtype))
+    if schedule is not None and on_cpu:
+        width = min(schedule.columns_per_thread, columns)
+        schedule = replace(schedule, columns_per_thread=width)
+    if schedule is not None and not on_cpu:
+        assume(fits_block(schedule, min(groups * outputs, schedule.rows_per_panel)))
+    return Case(
+        window=window,
+        groups=groups,
+        outputs=outputs,
+        inputs=inputs,
+        density=draw(st.sampled_from((0.0, 0.1, 0.5, 1.0))),
+        dtype=dtype,
+        bias=draw(st.booleans()),
+        activation=draw(st.sampled_from(("relu", None))),
+        residual=draw(st.sampled_from(("none", "before", "after"))),
+        schedule=schedule,
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+@st.composite
+def _pointwise(draw: st.DrawFn, channels: int) -> Window:
+    """1x1 filters: on NCHW images x itself is the matrix."""
+    return Window(
+        batch=draw(st.integers(1, 3)),
+        channels=channels,
+        image=(draw(st.integers(1, 5)), draw(st.integers(1, 5))),
+        layout=draw(st.sampled_from(("nchw", "nhwc"))),
+    )
+
+
+def _neighbours(window: Window) -> int:
+    """Columns that a CPU's lanes run along."""
+    return padded_copy(window).columns
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A convolution with its numbers; the arguments are x and, where there is one, the residual."""
+
+    case: Case
+    weight: Array
+    layer: Layer
+    arguments: list[Array]
+
+    def expected(self) -> Array:
+        """The result in float64."""
+        return self._apply(np.positive)
+
+    def magnitude(self) -> Array:
+        """The result with every number replaced by its absolute value."""
+        return self._apply(np.abs)
+
+    def _apply(self, sign: Any) -> Array:
+        x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
+        y = convolve(sign(self.weight.astype(np.float64)), x, self.case.window, self.case.groups)
+        if self.layer.bias is not None:
+            bias = sign(self.layer.bias.astype(np.float64))
+            y = y + (bias[:, np.newaxis, np.newaxis] if self.case.window.layout == "nchw" else bias)
+        if self.layer.residual == "before":
+            y = y + residual[0]
+        if self.layer.activation == "relu":
+            y = np.maximum(y, 0)
+        return y + residual[0] if self.layer.residual == "after" else y
+
+
+def convolve(weight: Array, x: Array, window: Window, groups: int) -> Array:
+    """The definition, on a padded copy of x and one tap at a time, in x's element type."""
+    images = x if window.layout == "nchw" else x.transpose(0, 3, 1, 2)
+    top, left, bottom, right = window.padding
+    padded = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    outputs, inputs, height, width = weight.shape
+    per_group = outputs // groups
+    y = np.zeros((window.batch, outputs, *window.output), x.dtype)
+    for ty, tx in np.ndindex(height, width):
+        rows = slice(ty * window.dilation[0], None, window.strides[0])
+        columns = slice(tx * window.dilation[1], None, window.strides[1])
+        seen = padded[:, :, rows, columns][:, :, : window.output[0], : window.output[1]]
+        for group in range(groups):
+            mine = slice(group * per_group, (group + 1) * per_group)
+            source = seen[:, group * inputs : (group + 1) * inputs]
+            y[:, mine] += np.einsum("oi,bihw->bohw", weight[mine, :, ty, tx], source)
+    return y if window.layout == "nchw" else y.transpose(0, 2, 3, 1)
+
+
+def whole_numbers(case: Case) -> Example:
+    """Numbers so small that every partial sum is exact, in f16 too."""
+    random = np.random.default_rng(case.seed)
+
+    def draw(*shape: int) -> Array:
+        return random.integers(-3, 4, shape)
+
+    return _example(case, draw, random)
+
+
+def real_numbers(case: Case) -> Example:
+    """Normally distributed numbers."""
+    random = np.random.default_rng(case.seed)
+
+    def draw(*shape: int) -> Array:
+        return random.standard_normal(shape)
+
+    return _example(case, draw, random)
+
+
+def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
+    dtype = np.dtype(NUMPY_TYPES[case.dtype])
+    outputs = case.groups * case.outputs
+    shape = (outputs, case.inputs, *case.window.kernel)
+    weight = (draw(*shape) * (random.random(shape) < case.density)).astype(dtype)
+    layer = Layer(
+        matrix=filter_matrix(weight, case.groups, dtype)[0],
+        columns=case.window.columns,
+        window=case.window,
+        bias=draw(outputs).astype(dtype).astype(np.float32) if case.bias else None,
+        activation=case.activation,
+        residual=case.residual,
+        dtype=case.dtype,
+        schedule=case.schedule,
+        name="convolution",
+    )
+    x_shape, y_shape = array_shapes(layer)
+    shapes = [x_shape] if case.residual == "none" else [x_shape, y_shape]
+    return Example(case, weight, layer, [draw(*shape).astype(dtype) for shape in shapes])

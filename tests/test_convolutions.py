@@ -1,0 +1,322 @@
+"""Convolutions mean the same at every stage, and compiled code computes what they mean."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_convolutions import (
+    Case,
+    convolutions,
+    convolve,
+    real_numbers,
+    whole_numbers,
+    windows,
+)
+from random_layers import CPU_CODE, CPU_DATA, GPU, passes_before_llvm, run, stages
+from xdsl.dialects import func
+from xdsl.parser import Parser
+
+import sparsert_ir
+from sparsert_ir import compile_conv2d
+from sparsert_ir.context import make_context
+from sparsert_ir.convolution import filter_matrix
+from sparsert_ir.dense import Array
+from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError
+from sparsert_ir.frontend import Layer
+from sparsert_ir.padding import copied_range, padded_copy
+from sparsert_ir.pipeline import run_passes
+from sparsert_ir.runtime.device import Gpu
+from sparsert_ir.schedule import Schedule
+from sparsert_ir.window import Window
+
+PIPELINES = pytest.mark.parametrize("pipeline", [GPU, CPU_DATA, CPU_CODE])
+NAME = "convolution"
+
+KEEP_EVERY_BIT = frozenset(
+    [
+        "sparsert-import-linalg",
+        "sparsert-partition",
+        "sparsert-map-to-gpu",
+        "sparsert-map-to-cpu",
+        "sparsert-vectorize",
+        "sparsert-unroll-pattern",
+        "sparsert-pack-pattern",
+    ]
+)
+
+
+@PIPELINES
+@given(data=st.data())
+def test_every_stage_is_exact_on_whole_numbers(pipeline: str, data: st.DataObject) -> None:
+    example = whole_numbers(data.draw(convolutions(pipeline)))
+    expected = example.expected().astype(example.arguments[0].dtype)
+    for stage, module in stages(example.layer, pipeline):
+        module.verify()
+        y = run(module, NAME, example.arguments)
+        np.testing.assert_array_equal(y, expected, err_msg=f"after {stage}", strict=True)
+
+
+@PIPELINES
+@given(data=st.data())
+def test_mapping_passes_keep_every_bit(pipeline: str, data: st.DataObject) -> None:
+    case = data.draw(convolutions(pipeline))
+    example = real_numbers(case)
+    before: Array | None = None
+    for stage, module in stages(example.layer, pipeline):
+        y = run(module, NAME, example.arguments)
+        if before is not None and stage in KEEP_EVERY_BIT and not _unfolds(case, stage):
+            np.testing.assert_array_equal(_bits(y), _bits(before), err_msg=f"after {stage}")
+        before = y
+
+
+def _unfolds(case: Case, stage: str) -> bool:
+    """Loops over packed nonzeros add each product in f32, which `folded` allows."""
+    folded = case.schedule is not None and case.schedule.accumulation == "folded"
+    return folded and stage == "sparsert-pack-pattern"
+
+
+def _bits(array: Array) -> Array:
+    return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+
+
+@PIPELINES
+@given(data=st.data())
+def test_what_no_output_pixel_sees_is_never_used(pipeline: str, data: st.DataObject) -> None:
+    """A NaN in x reaches exactly the outputs whose window holds it at a nonzero of the filter."""
+    case = data.draw(convolutions(pipeline))
+    example = whole_numbers(case)
+    x, *rest = example.arguments
+    marked = x.copy()
+    spot = tuple(data.draw(st.integers(0, size - 1)) for size in x.shape)
+    marked[spot] = np.nan
+    touched = np.zeros_like(x, np.float64)
+    touched[spot] = 1
+    present = (example.weight != 0).astype(np.float64)
+    reached = convolve(present, touched, case.window, case.groups) > 0
+    for stage, module in stages(example.layer, pipeline):
+        y = run(module, NAME, [marked, *rest])
+        np.testing.assert_array_equal(np.isnan(y), reached, err_msg=f"after {stage}")
+
+
+@pytest.mark.parametrize("lowering", ["data", "code"])
+@given(data=st.data())
+def test_cpu_code_is_exact_on_whole_numbers(lowering: str, data: st.DataObject) -> None:
+    pipeline = CPU_DATA if lowering == "data" else CPU_CODE
+    case = data.draw(convolutions(pipeline))
+    example = whole_numbers(case)
+    kernel = _compiled(example, case, "cpu")
+    residual = example.arguments[1] if len(example.arguments) > 1 else None
+    y = kernel(example.arguments[0], residual)
+    expected = example.expected().astype(example.arguments[0].dtype)
+    np.testing.assert_array_equal(y, expected, strict=True)
+
+
+@given(data=st.data())
+def test_cpu_code_is_within_the_error_bound(data: st.DataObject) -> None:
+    """(K + 4) roundings of sums that are no larger than those of the absolute values (N. Higham,
+    "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1).
+    """
+    case = data.draw(convolutions(CPU_DATA))
+    example = real_numbers(case)
+    residual = example.arguments[1] if len(example.arguments) > 1 else None
+    y = _compiled(example, case, "cpu")(example.arguments[0], residual)
+    numbers = np.finfo(y.dtype)
+    roundings = 1.1 * (example.layer.matrix.shape[1] + 4)
+    unit = float(numbers.eps) / 2
+    bound = roundings * (unit * example.magnitude() + float(numbers.smallest_subnormal))
+    error = np.abs(y - example.expected())
+    assert (error <= bound).all(), f"{(error / bound).max()} times the bound"
+
+
+def _compiled(example: Any, case: Case, target: str) -> Any:
+    window, layer, schedule = case.window, example.layer, case.schedule
+    if schedule is not None and target != "sm_90":
+        schedule = replace(schedule, launch="serial")
+    return compile_conv2d(
+        example.weight,
+        window.array_shape,
+        stride=window.strides,
+        padding=window.padding,
+        dilation=window.dilation,
+        groups=case.groups,
+        layout="NCHW" if window.layout == "nchw" else "NHWC",
+        bias=layer.bias,
+        activation=layer.activation,
+        residual=False if layer.residual == "none" else layer.residual,
+        dtype=case.dtype,
+        target=target,
+        schedule=schedule,
+    )
+
+
+@given(data=st.data())
+def test_gpu_code_is_accepted_and_the_same_every_time(data: st.DataObject) -> None:
+    case = data.draw(convolutions(GPU))
+    example = real_numbers(case)
+    first, second = (_compiled(example, case, "sm_90") for _ in range(2))
+    assert first.ptx == second.ptx
+
+
+@given(data=st.data())
+def test_gpu_is_exact_on_whole_numbers(gpu: Gpu, data: st.DataObject) -> None:
+    torch = pytest.importorskip("torch")
+    case = data.draw(convolutions(GPU))
+    example = whole_numbers(case)
+    arrays = [torch.from_numpy(array).cuda() for array in example.arguments]
+    y = _compiled(example, case, gpu.arch)(*arrays)
+    expected = example.expected().astype(example.arguments[0].dtype)
+    np.testing.assert_array_equal(y.cpu().numpy(), expected, strict=True)
+
+
+@given(window=st.data())
+def test_window_geometry_is_that_of_its_definition(window: st.DataObject) -> None:
+    """Offsets and ranges against index arithmetic on every element of the matrix."""
+    w = window.draw(windows(2))
+    rows, columns = np.arange(w.depth)[:, np.newaxis], np.arange(w.columns)
+    channel, ty, tx = w.taps(rows)
+    image, pixel = np.divmod(columns, w.pixels)
+    y = pixel // w.output[1] * w.strides[0] + ty * w.dilation[0] - w.padding[0]
+    x = pixel % w.output[1] * w.strides[1] + tx * w.dilation[1] - w.padding[1]
+    inside = (y >= 0) & (y < w.image[0]) & (x >= 0) & (x < w.image[1])
+    np.testing.assert_array_equal(w.inside(rows, columns), inside)
+    place = (image, channel, y, x) if w.layout == "nchw" else (image, y, x, channel)
+    shape = np.broadcast_shapes(*(np.shape(part) for part in place))
+    index = [np.broadcast_to(part, shape)[inside] for part in place]
+    expected = np.ravel_multi_index(index, w.array_shape)
+    offsets = w.row_offsets(rows) + w.column_offsets(columns)
+    np.testing.assert_array_equal(offsets[inside], expected)
+
+
+@given(data=st.data())
+def test_padded_copy_holds_every_tap_at_its_position(data: st.DataObject) -> None:
+    w = data.draw(windows(2))
+    copy = padded_copy(w)
+    x = np.arange(1, np.prod(w.array_shape) + 1).reshape(w.array_shape)
+    images = x if w.layout == "nchw" else x.transpose(0, 3, 1, 2)
+    planes = (copy.down.phases.size, copy.right.phases.size)
+    flat = np.zeros((w.batch, w.channels, *planes, copy.down.size, copy.right.size), np.int64)
+    for i, down in enumerate(copy.down.phases.tolist()):
+        for j, right in enumerate(copy.right.phases.tolist()):
+            rows = np.arange(*copied_range(w, 0, down, copy.down.size))
+            columns = np.arange(*copied_range(w, 1, right, copy.right.size))
+            y = rows * w.strides[0] + down - w.padding[0]
+            source = columns * w.strides[1] + right - w.padding[1]
+            block = images[:, :, y[:, np.newaxis], source]
+            flat[:, :, i, j, rows[:, np.newaxis], columns] = block
+    for image in range(w.batch):
+        elements = flat[image].reshape(-1)
+        for k in range(w.depth):
+            line = elements[copy.positions[k] : copy.positions[k] + copy.columns]
+            padded = np.zeros(w.output[0] * copy.pitch, np.int64)
+            padded[: line.size] = line
+            seen = padded.reshape(w.output[0], copy.pitch)[:, : w.output[1]]
+            pixels = np.arange(w.pixels) + image * w.pixels
+            inside = w.inside(k, pixels)
+            place = w.row_offsets(k) + w.column_offsets(pixels)
+            expected = np.where(inside, x.reshape(-1)[np.where(inside, place, 0)], 0)
+            np.testing.assert_array_equal(seen.reshape(-1), expected)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@PIPELINES
+def test_linalg_convolution_means_the_same_at_every_stage(pipeline: str, layout: str) -> None:
+    text = (Path(__file__).parent / f"filecheck/passes/import_linalg_{layout}.mlir").read_text()
+    random = np.random.default_rng(0)
+    context = make_context()
+    module = Parser(context, text).parse_module()
+    for function in list(module.body.block.ops):
+        if cast(func.FuncOp, function).sym_name.data != NAME:
+            function.detach()
+    shape = (2, 2, 5, 6) if layout == "nchw" else (2, 5, 6, 2)
+    results = (2, 3, 3, 5) if layout == "nchw" else (2, 3, 5, 3)
+    x = random.integers(-3, 4, shape).astype(np.float32)
+    residual = random.integers(-3, 4, results).astype(np.float32)
+    expected = run(module, NAME, [x, residual])
+    assert np.isfinite(expected).all()
+    assert (expected != 0).any()
+    for record in run_passes(module, passes_before_llvm(pipeline), context):
+        y = run(module, NAME, [x, residual])
+        np.testing.assert_array_equal(y, expected, err_msg=f"after {record.name}")
+
+
+def test_wrong_arguments_are_refused_with_what_was_expected() -> None:
+    weight = np.ones((4, 3, 3, 3))
+    for message, changes in {
+        "strides must be 2 whole numbers of 1": {"stride": 0},
+        "stride: expected whole numbers, 1 or 2": {"stride": (1, 2, 3)},
+        "padding: expected whole numbers, 1 or 2 or 4": {"padding": (1, 2, 3)},
+        "padding must be 4 whole numbers of 0": {"padding": -1},
+        "fits into the padded image": {"dilation": 9},
+        "groups: expected a divisor of the 4": {"groups": 3},
+        "input_shape: expected 6 channels, got 3": {"groups": 2},
+        "layout: expected": {"layout": "CHWN"},
+        "input_shape: expected whole numbers, 4": {"input_shape": (3, 8, 8)},
+    }.items():
+        arguments: dict[str, Any] = {"input_shape": (1, 3, 8, 8), "target": "cpu", **changes}
+        with pytest.raises(ArgumentError, match=message):
+            compile_conv2d(weight, **arguments)
+    with pytest.raises(MatrixError, match="expected a filter of numbers"):
+        compile_conv2d(np.ones((4, 3)), (1, 3, 8, 8), target="cpu")
+    with pytest.raises(MatrixError, match="finite"):
+        compile_conv2d(np.full((1, 1, 1, 1), np.nan), (1, 1, 2, 2), target="cpu")
+
+
+def test_a_lane_wider_than_the_copy_is_refused() -> None:
+    schedule = Schedule(lowering="data", rows_per_panel=1, columns_per_thread=16)
+    with pytest.raises(ScheduleError, match="columns_per_thread"):
+        compile_conv2d(np.ones((1, 1, 1, 1)), (1, 1, 3, 3), target="cpu", schedule=schedule)
+
+
+def test_a_convolution_on_a_gpu_is_code() -> None:
+    schedule = Schedule(lowering="data", accumulation="f32")
+    with pytest.raises(ScheduleError, match="lowering = code for a convolution"):
+        compile_conv2d(np.ones((1, 1, 3, 3)), (1, 1, 3, 3), target="sm_80", schedule=schedule)
+
+
+def test_a_pointwise_convolution_is_the_code_of_a_product() -> None:
+    """1x1, no strides, no padding, one image: the same work as `compile`'s, and no divisions."""
+    random = np.random.default_rng(0)
+    weight = random.standard_normal((8, 16)) * (random.random((8, 16)) < 0.3)
+    filters = weight[:, :, np.newaxis, np.newaxis]
+    convolution = compile_conv2d(filters, (1, 16, 4, 6), target="sm_80")
+    product = sparsert_ir.compile(weight, 24, target="sm_80", schedule=convolution.schedule)
+    for instruction in ("fma.rn.f32", "ld.global", "st.global", "st.shared", "bar.sync"):
+        assert convolution.ptx.count(instruction) == product.ptx.count(instruction)
+    assert not re.search(r"\b(div|rem)\.", convolution.ptx)
+
+
+def test_groups_are_blocks_of_the_matrix() -> None:
+    weight = np.arange(1, 9).reshape(4, 2, 1, 1)
+    matrix, kernel = filter_matrix(weight, 2, np.float32)
+    assert kernel == (1, 1)
+    expected = [[1, 2, 0, 0], [3, 4, 0, 0], [0, 0, 5, 6], [0, 0, 7, 8]]
+    np.testing.assert_array_equal(matrix.to_dense(), expected)
+
+
+def test_a_tap_that_is_always_inside_has_no_guard() -> None:
+    """Interior taps are plain loads; only those that the padding can push outside are guarded."""
+    weight = np.zeros((1, 1, 3, 3))
+    weight[0, 0, 1, 1] = 1
+    kernel = compile_conv2d(weight, (1, 1, 5, 5), padding=1, target="sm_80")
+    assert "asm" not in kernel.llvm_ir
+    weight[0, 0, 0, 0] = 1
+    kernel = compile_conv2d(weight, (1, 1, 5, 5), padding=1, target="sm_80")
+    assert kernel.llvm_ir.count("asm") == 1
+
+
+def test_the_layer_of_a_module_is_that_of_the_arrays() -> None:
+    window = Window(batch=1, channels=1, image=(2, 2))
+    layer = Layer(
+        matrix=filter_matrix(np.ones((1, 1, 1, 1)), 1, np.float32)[0],
+        columns=window.columns,
+        window=window,
+        name=NAME,
+    )
+    for stage, module in stages(layer, CPU_DATA):
+        x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
+        np.testing.assert_array_equal(run(module, NAME, [x]), x, err_msg=stage)
