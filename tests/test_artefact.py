@@ -50,6 +50,22 @@ def test_a_stored_kernel_computes_the_same_bits(tmp_path: Path, dtype: Any, resi
         saved(x[:5])
 
 
+@pytest.mark.parametrize("staging", ["none", "copy"])
+def test_a_stored_kernel_keeps_its_threads(tmp_path: Path, staging: Any) -> None:
+    random = np.random.default_rng(5)
+    dense = random.integers(-3, 4, (40, 30)) * (random.random((40, 30)) < 0.4)
+    schedule = sparsert_ir.Schedule(
+        lowering="data", rows_per_panel=1, threads=1, columns_per_thread=32, staging=staging
+    )
+    kernel = sparsert_ir.compile(dense, n=200, target="cpu", schedule=schedule, threads=3)
+    kernel.save(tmp_path / "k")
+    saved = sparsert_ir.load(tmp_path / "k")
+    assert len(saved.binary.shares) == 3
+    assert bool(saved.binary.copy_bytes) == (staging == "copy")
+    x = random.integers(-4, 5, (30, 200)).astype(np.float32)
+    assert np.array_equal(saved(x), dense @ x)
+
+
 def test_a_stored_gpu_kernel_is_the_kernel(tmp_path: Path) -> None:
     kernel = compiled("sm_90", name="layer_3")
     kernel.save(tmp_path / "k", assembled=False)
@@ -138,6 +154,9 @@ def bad_manifests() -> dict[str, Callable[[dict[str, Any]], None]]:
         "knob": put("schedule", "nonsense", value=1),
         "constants": put("constants", value=["../x"]),
         "missing constant": put("constants", value=["x"]),
+        "shares": put("shares", value=[[{"first_tile": 0}]]),
+        "share": put("shares", value=[[7]]),
+        "copy": put("copy_bytes", value=-1),
         "digest": put("digests", "kernel.ptx", value="0" * 64),
         "no digest": put("digests", value={}),
         "cubin": put("cubin_arch", value="sm_90"),

@@ -18,12 +18,10 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import convert, element_of
 from sparsert_ir.kernel_function import ProductFunction
+from sparsert_ir.work_shares import BOUNDS, part_name
 
 KERNEL = "sparsert.kernel"
 """Attribute of a function that computes the tiles and panels that its last arguments name."""
-
-BOUNDS = 4
-"""Last arguments of a kernel: first and last tile, first and last panel; the last ones excluded."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,6 @@ def _part(tiled: TiledProduct) -> func.FuncOp:
     code.do(func.CallOp(tiled.name_of_kernel, list(block.args), []))
     code.do(func.ReturnOp())
     return func.FuncOp(part_name(tiled.product.name), (types, []), Region(block))
-
-
-def part_name(name: str) -> str:
-    """The function of kernel `name` that computes some tiles and panels."""
-    return f"{name}_part"
 
 
 def _kernel(tiled: TiledProduct) -> func.FuncOp:

@@ -11,7 +11,6 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.printer import Printer
 
-from sparsert_ir.cpu_tiles import BOUNDS, part_name
 from sparsert_ir.dense import to_numpy
 from sparsert_ir.dialects.sparsert import PtrAccumulateOp
 from sparsert_ir.emit.host import HostCode, compile_for_host, host_assembly
@@ -28,6 +27,7 @@ from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.tiled_layout import tiled_layout
 from sparsert_ir.value_updates import ValueOrder, check_same_pattern
+from sparsert_ir.work_shares import BOUNDS, Part, part_name
 
 if TYPE_CHECKING:
     from sparsert_ir.compiler import Compilation
@@ -236,6 +236,13 @@ class Kernel:
         dtype = NUMPY_TYPES[layer.dtype]
         return HostKernel(self.name, x_shape, y_shape, dtype, has_residual, run)
 
+    def _host_shares(self) -> tuple[tuple[tuple[Part, ...], ...], int]:
+        """What each thread computes, and the bytes of a copy of x; nothing where it is one loop."""
+        if self._host is None or not self._host.has_function(part_name(self.name)):
+            return (), 0
+        layout = tiled_layout(self.compilation.layer, self.threads)
+        return layout.shares, layout.copy_bytes
+
     def _tiled_program(self, host: HostCode, array_count: int) -> TiledProgram:
         layout = tiled_layout(self.compilation.layer, self.threads)
         argument_count = array_count + bool(layout.copy_bytes) + BOUNDS
@@ -256,6 +263,7 @@ class Kernel:
         )
         plan = self._plan
         if plan is None:
+            shares, copy_bytes = self._host_shares()
             return KernelBinary(
                 name=self.name,
                 target=self.target,
@@ -263,6 +271,8 @@ class Kernel:
                 launch=LaunchShape(grid=self.grid, block=self.block),
                 llvm_ir=self._llvm,
                 has_loops=self._has_loops,
+                shares=shares,
+                copy_bytes=copy_bytes,
             )
         launch = LaunchShape(
             grid=plan.grid,

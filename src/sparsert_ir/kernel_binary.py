@@ -1,5 +1,6 @@
 """A compiled kernel without its compiler: what has to be kept, sent or stored to run it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
     from sparsert_ir.host_kernel import HostKernel
     from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
+    from sparsert_ir.work_shares import Part
 
 NUMPY_NAMES = {"f32": "float32", "f16": "float16"}
 
@@ -26,6 +28,8 @@ class KernelBinary:
     cubin:      the assembled `ptx` for a GPU of architecture `cubin_arch`; b"" where there is none.
     from_cache: whether the cubin came from the disk cache.
     constants:  arrays, with their names, that every launch passes after y.
+    shares:     on a CPU, the parts that each thread computes; () for a kernel that is one loop.
+    copy_bytes: of a thread's copy of a tile of x; 0: there is none.
     """
 
     name: str
@@ -39,6 +43,8 @@ class KernelBinary:
     cubin_arch: str = ""
     from_cache: bool = False
     constants: tuple[tuple[str, "npt.NDArray[Any]"], ...] = ()
+    shares: "tuple[tuple[Part, ...], ...]" = ()
+    copy_bytes: int = 0
 
     @property
     def is_gpu(self) -> bool:
@@ -69,11 +75,17 @@ class KernelBinary:
     def load_on_cpu(self) -> "HostKernel":
         """The kernel in this process; llvmlite compiles it for this processor."""
         from sparsert_ir.emit.host import compile_for_host
-        from sparsert_ir.host_kernel import HostKernel
+        from sparsert_ir.host_kernel import HostKernel, TiledProgram
+        from sparsert_ir.work_shares import BOUNDS, part_name
 
         code = compile_for_host(self.llvm_ir, loops=self.has_loops)
         signature = self.signature
-        function = code.function(self.name, 3 if signature.has_residual else 2)
+        arrays = 3 if signature.has_residual else 2
+        function: Callable[..., None] = code.function(self.name, arrays)
+        if self.shares:
+            count = arrays + bool(self.copy_bytes) + BOUNDS
+            part = code.function(part_name(self.name), count)
+            function = TiledProgram(part, self.shares, self.copy_bytes)
 
         def run(*addresses: int, kept: object = code) -> None:
             """`kept` is the machine code, which must outlive every call."""

@@ -11,8 +11,16 @@ from sparsert_ir.column_tiles import ColumnTiles
 
 Array: TypeAlias = npt.NDArray[Any]
 
+BOUNDS = 4
+"""Last arguments of what threads call: first and last tile, first and last panel, exclusive."""
+
 PANEL_WORK = 6
 """What a panel's row costs besides its nonzeros, in nonzeros: loop ends, epilogue, store."""
+
+
+def part_name(name: str) -> str:
+    """The function of kernel `name` that computes some tiles and panels."""
+    return f"{name}_part"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sparsert_ir.artefact.container import MANIFEST
 from sparsert_ir.errors import ArtefactError, ScheduleError
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.work_shares import Part
 
 KIND = "sparsert-kernel"
 SCHEMA_VERSION = 1
@@ -42,6 +43,8 @@ class Manifest:
     versions: dict[str, str]
     digests: dict[str, str]
     constants: tuple[str, ...] = ()
+    shares: tuple[tuple[Part, ...], ...] = ()
+    copy_bytes: int = 0
 
     def to_json(self) -> bytes:
         document = {"kind": KIND, "schema": SCHEMA_VERSION, **asdict(self)}
@@ -88,7 +91,19 @@ def _manifest(reader: "_Reader") -> Manifest:
         versions={str(k): str(v) for k, v in reader.inner("versions").document.items()},
         digests=_digests(reader.inner("digests")),
         constants=reader.names("constants"),
+        shares=_shares(reader),
+        copy_bytes=reader.number("copy_bytes", 0, _LARGEST_EXTENT),
     )
+
+
+def _shares(reader: "_Reader") -> tuple[tuple[Part, ...], ...]:
+    shares = reader.objects("shares", _MOST_THREADS)
+    return tuple(tuple(_part(one) for one in share) for share in shares)
+
+
+def _part(reader: "_Reader") -> Part:
+    names = ("first_tile", "last_tile", "first_panel", "last_panel")
+    return Part(*(reader.number(name, 0, _LARGEST_EXTENT) for name in names))
 
 
 def _launch(reader: "_Reader") -> LaunchShape:
@@ -167,6 +182,20 @@ class _Reader:
             )
 
         return tuple(self._checked(name, f"{count} numbers of 1 or more", right))
+
+    def objects(self, name: str, most: int) -> "list[list[_Reader]]":
+        """A list of at most `most` lists of objects."""
+
+        def right(value: Any) -> bool:
+            return (
+                isinstance(value, list)
+                and len(cast(Any, value)) <= most
+                and all(isinstance(inner, list) for inner in cast(Any, value))
+                and all(isinstance(one, dict) for inner in cast(Any, value) for one in inner)
+            )
+
+        found = self._checked(name, f"at most {most} lists of objects", right)
+        return [[_Reader(one, f"{self.place}: {name}") for one in inner] for inner in found]
 
     def names(self, name: str) -> tuple[str, ...]:
         def right(value: Any) -> bool:

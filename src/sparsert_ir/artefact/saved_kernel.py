@@ -108,6 +108,8 @@ def _saved_kernel(members: dict[str, bytes]) -> SavedKernel:
         ptx=code if on_gpu else "",
         llvm_ir="" if on_gpu else code,
         has_loops=manifest.has_loops,
+        shares=manifest.shares,
+        copy_bytes=manifest.copy_bytes,
         cubin=cubin,
         cubin_arch=manifest.cubin_arch,
         constants=tuple(

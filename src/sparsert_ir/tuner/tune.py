@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.candidates import best_candidates
+from sparsert_ir.cpu_model import CpuFacts, predict_cpu
 from sparsert_ir.errors import ArgumentError, TuningError
 from sparsert_ir.limits import limits_of
 from sparsert_ir.prediction import Product, predict_us
@@ -217,9 +218,14 @@ class _Run:
         )
 
     def _predicted(self, schedule: Schedule | None) -> float | None:
-        if schedule is None or self.target == "cpu":
+        if schedule is None:
             return None
         matrix = self.layer.matrix
+        if self.target == "cpu":
+            if schedule.lowering != "data":
+                return None
+            facts = CpuFacts(*matrix.shape, self.layer.columns, matrix.nonzeros, self.layer.dtype)
+            return predict_cpu(facts, schedule) * 1e6
         product = Product(matrix.shape, matrix.nonzeros, self.layer.columns, self.layer.dtype)
         return predict_us(schedule, product, limits_of(self.target))
 
