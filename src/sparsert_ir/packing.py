@@ -7,8 +7,9 @@ import numpy as np
 from sparsert_ir.dense import Array, IntArray
 
 WARP = 32
-_BANK_BYTES = 128
-"""Bytes that shared memory delivers to a warp at once, from as many places as there are banks."""
+_WAVEFRONT_BYTES = 128
+"""Bytes that shared memory delivers to a warp at once, one word from each bank."""
+_WORD_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,13 @@ class StreamLayout:
 
     @property
     def banks(self) -> int:
-        """Rows of x that can be read at once: their number modulo this tells them apart."""
-        return max(1, _BANK_BYTES // max(self.row_bytes, 4))
+        """Words or rows of x, whichever are longer, that can be read at once."""
+        return max(1, _WAVEFRONT_BYTES // max(self.row_bytes, _WORD_BYTES))
+
+    def bank(self, local: Array) -> Array:
+        """Where a row of x lies in shared memory; rows in one bank are read one after another."""
+        rows_per_word = max(1, _WORD_BYTES // self.row_bytes)
+        return local // rows_per_word % self.banks
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def _bank_order(segment: Array, local: Array, slot: Array, layout: StreamLayout)
     Rows of a panel start their rounds at different banks, since they are read together.
     """
     shift = slot % layout.panel_rows * layout.readers_per_row
-    bank = (local - shift) % layout.banks
+    bank = (layout.bank(local) - shift) % layout.banks
     key = segment * layout.banks + bank
     by_bank = np.argsort(key, kind="stable")
     counts = np.bincount(key)
