@@ -69,3 +69,23 @@ def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text()
     assert scripts
     assert all(f'run_example("{name}"' in text for name in scripts)
+
+
+def test_conv2d(tmp_path: Path) -> None:
+    done = run_example("conv2d.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "32 x 32 x 3 x 3, 89.8% zeros" in done.stdout
+    assert "all within the bound of rounding errors" in done.stdout
+
+
+def test_conv2d_of_a_file(tmp_path: Path) -> None:
+    weight = pruned(8, 27, 0.3).reshape(8, 3, 3, 3)
+    np.savez(tmp_path / "filter.npz", weight=weight, image=5)
+    done = run_example("conv2d.py", "filter.npz", "--target", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "8 x 3 x 3 x 3" in done.stdout
+    assert "compiled for cpu" in done.stdout
+    (tmp_path / "filter.npz").write_text("no archive")
+    done = run_example("conv2d.py", "filter.npz", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
