@@ -55,6 +55,10 @@ format: $(READY) ## rewrite the sources in the project's format
 bench-compile: $(READY) ## measure how long matrices take to compile (no GPU needed)
 	$(BIN)/python benchmarks/compile_time.py
 
+.PHONY: bench-cpu
+bench-cpu: $(READY) ## compare CPU kernels with numpy, scipy and, where it is installed, torch
+	$(BIN)/python benchmarks/cpu.py --output build/bench-cpu
+
 .PHONY: lock
 lock: ## renew the pinned versions in requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)/lock

@@ -134,11 +134,13 @@ class ThreadBuffers:
 
     def address(self, size: int) -> int:
         """At least `size` bytes for the calling thread, valid until it asks again."""
-        kept: Array | None = getattr(self._local, "kept", None)
-        if kept is None or kept.size < size + _CACHE_LINE:
+        found: tuple[int, int, Array] | None = getattr(self._local, "found", None)
+        if found is None or found[0] < size:
             # Zeros: whole pages that no other array lies in, and no odd numbers to compute with.
-            kept = self._local.kept = np.zeros(size + _CACHE_LINE, np.uint8)
-        return -(-kept.ctypes.data // _CACHE_LINE) * _CACHE_LINE
+            memory = np.zeros(size + _CACHE_LINE, np.uint8)
+            start = -(-memory.ctypes.data // _CACHE_LINE) * _CACHE_LINE
+            found = self._local.found = size, start, memory
+        return found[1]
 
 
 @functools.cache

@@ -1,0 +1,39 @@
+"""The CPU benchmark checks, times and reports every contender, in a process per thread count."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cpu
+from sparsert_ir import SparseMatrix
+
+
+def test_the_report_has_every_case_and_the_means(tmp_path: Path) -> None:
+    output = tmp_path / "cpu"
+    arguments = ["--only", "0.95/64x64", "--seconds", "0.05", "--output", str(output)]
+    assert cpu.main([*arguments, "--threads", "1", "2"]) == 0
+    found = json.loads((tmp_path / "cpu.json").read_text())
+    assert str(tmp_path) not in found["command"]
+    assert [row["threads"] for row in found["rows"]] == [1, 2]
+    for row in found["rows"]:
+        assert row["us"].keys() >= {"ours", "numpy", "scipy CSR"}
+        assert min(row["us"].values()) > 0
+    text = (tmp_path / "cpu.md").read_text()
+    assert "| 1 | shapes | 95% | 1 |" in text
+    assert text.count("| shapes/0.95/64x64/3136 |") == 2
+
+
+def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="expected a case, got none"):
+        cpu.main(["--only", "no such case", "--threads", "1", "--output", str(tmp_path / "cpu")])
+
+
+def test_a_wrong_product_is_not_timed() -> None:
+    matrix = SparseMatrix.of(np.eye(3, dtype=np.float32))
+    x = np.ones((3, 2), np.float32)
+    cpu.check({"right": lambda: x}, matrix, x)
+    for wrong in (x + 1e-3, np.full((3, 2), np.nan, np.float32)):
+        with pytest.raises(SystemExit, match="wrong: expected errors within the bound"):
+            cpu.check({"wrong": lambda wrong=wrong: wrong}, matrix, x)
