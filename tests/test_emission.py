@@ -1,5 +1,6 @@
 """Generated PTX: ptxas takes it, nothing is spilled, and the same inputs give the same bytes."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -101,6 +102,21 @@ def test_matrices_as_data_assemble_without_spills(
     )
     assert kernel.schedule.lowering == "data"
     assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
+
+
+@pytest.mark.parametrize("launch", ["serial", "overlapped"])
+def test_only_constants_are_read_before_the_kernel_before_is_done(launch: Any) -> None:
+    """And only they through the cache for what never changes while the kernel runs."""
+    schedule = Schedule(lowering="data", rows_per_panel=2, threads=128, launch=launch)
+    kernel = sparsert_ir.compile(
+        pruned(64, 128, 0.1), 1, residual=True, target="sm_90", schedule=schedule
+    )
+    before, _, after = kernel.ptx.rpartition("griddepcontrol.wait")
+    changing = re.compile(r"\tld\.global\.(?!nc)")
+    assert not changing.search(before)
+    assert bool(changing.search(after)) == (launch == "overlapped")
+    assert ("ld.global.nc" in before) == (launch == "overlapped")
+    assert "ld.global.nc" in after
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
