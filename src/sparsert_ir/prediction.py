@@ -2,9 +2,9 @@
 
 The terms are limits seen on an H200: what multiprocessors can issue when warps share fetched
 instructions, how fast x and code come into them, what memory moves, and the latency of one pass
-through the code. The constants were fitted to 288 kernels of 20 layers that benchmarks/sweep.py
-measured there: the error is 30% (root mean square), and the schedule that is predicted to be the
-fastest of those takes 15% longer than the fastest (geometric mean). Those kernels hardly varied
+through the code. The constants were fitted to 288 kernels of 20 layers measured there during
+development: on those same kernels the error is 31% (root mean square), and the schedule that is
+predicted to be the fastest takes 16% longer than the fastest (geometric mean). They hardly varied
 panels_per_block, block_order and launch. Other GPUs are scaled by their data sheets and were not
 measured. Good for comparing schedules and for "does sparse pay?"; never a promise.
 """
