@@ -125,6 +125,17 @@ def test_inspect_describes_a_pattern(weights: str, sparsert: Sparsert) -> None:
     assert "nonzeros per panel" in sparsert("inspect", weights, "-n", "196")
 
 
+def test_advise_predicts_for_a_cpu(weights: str, sparsert: Sparsert) -> None:
+    command = ("advise", weights, "-n", "1", "196", "--target", "cpu")
+    document = sparsert(*command, "--json")
+    assert [one["lowering"] for one in document["advice"]] == ["data", "data"]
+    for one in document["advice"]:
+        [mode] = one["modes"]
+        assert mode["mode"] == "f32"
+        assert 0 <= mode["density_limit"] <= 1
+        assert mode["ratio"] == pytest.approx(mode["dense_us"] / one["sparse_us"])
+
+
 def test_advise_compares_with_every_dense_mode(weights: str, sparsert: Sparsert) -> None:
     command = ("advise", weights, "-n", "1", "196", "--target", "sm_90")
     document = sparsert(*command, "--json")
@@ -209,7 +220,6 @@ def _a_file_without_n(tmp_path: Path) -> None:
         (("run", "layer.npz", "--target", "cpu", "--x", "absent.npy"), "--x"),
         (("run", "layer.npz", "--target", "cpu", "--r", "absent.npy"), "--r"),
         (("advise", "layer.npz", "-n", "0", "--target", "sm_90"), "1 or more"),
-        (("advise", "layer.npz", "-n", "4", "--target", "cpu"), "sparsert bench"),
         (("tune", "layer.npz", "--target", "cpu", "--workers", "0"), "worker"),
         (("inspect", "x\x1b[31m.npy"), "\\x1b"),
     ],

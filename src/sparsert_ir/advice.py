@@ -1,10 +1,11 @@
 """Will a sparse kernel beat dense libraries? Answered by prediction, before anything runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sparsert_ir.candidates import data_candidates, gpu_candidates, sampled
 from sparsert_ir.cost_model import default_lowering
+from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import GpuLimits, limits_of
 from sparsert_ir.matrix import SparseMatrix
@@ -46,24 +47,31 @@ class Advice:
 
 
 def advise(matrix: SparseMatrix, n: int, dtype: str, architecture: str) -> Advice:
-    """Compare the best predicted schedule with dense products on a GPU of `architecture`.
+    """Compare the best predicted schedule with dense products on a GPU of `architecture`, or for
+    "cpu" with a dense product in f32 on one thread.
 
-    Good to about a third (see `sparsert_ir.prediction`). Raises ArgumentError for an unknown
-    architecture or an n below 1.
+    Good to about a third (see `sparsert_ir.prediction` and `sparsert_ir.cpu_model`). Raises
+    ArgumentError for an unknown architecture or an n below 1.
     """
     if n < 1:
         raise ArgumentError(f"n: expected 1 or more, got {n}")
+    if architecture == "cpu":
+        return _advise_cpu(CpuFacts(*matrix.shape, n, matrix.nonzeros, dtype))
     limits = limits_of(architecture)
     product = Product(matrix.shape, matrix.nonzeros, n, dtype)
     code = sampled(gpu_candidates(matrix.shape, n, dtype), seed=0)[:_SCHEDULES_COMPARED]
     data = data_candidates(n, dtype)[:1]
-    sparse_us = _best_us(product, code, data, limits)
+
+    def sparse(nonzeros: int) -> float:
+        return _best_us(replace(product, nonzeros=nonzeros), code, data, limits)
+
+    sparse_us = sparse(matrix.nonzeros)
     modes: list[ModeAdvice] = []
     for mode in DENSE_MODES[dtype]:
         dense_us = predict_dense_us(product, mode, limits)
         # Math modes that the GPU lacks are no competition.
         if dense_us < float("inf"):
-            limit = _density_limit(product, dense_us, code, data, limits)
+            limit = _density_limit(product.shape, dense_us, sparse)
             modes.append(ModeAdvice(mode, dense_us, dense_us / sparse_us, limit))
     return Advice(
         n, dtype, default_lowering(matrix.shape, matrix.nonzeros, n), sparse_us, tuple(modes)
@@ -79,19 +87,28 @@ def _best_us(
     return min(predict_us(one, product, limits) for one in tried)
 
 
+def _advise_cpu(facts: CpuFacts) -> Advice:
+    def sparse(nonzeros: int) -> float:
+        one = replace(facts, nonzeros=nonzeros)
+        return predict_cpu(one, best_cpu_schedule(one)) * 1e6
+
+    sparse_us, dense_us = sparse(facts.nonzeros), predict_dense_cpu(facts) * 1e6
+    limit = _density_limit((facts.rows, facts.depth), dense_us, sparse)
+    mode = ModeAdvice("f32", dense_us, dense_us / sparse_us, limit)
+    return Advice(facts.columns, facts.dtype, "data", sparse_us, (mode,))
+
+
 def _density_limit(
-    product: Product,
-    dense_us: float,
-    code: Sequence[Schedule],
-    data: Sequence[Schedule],
-    limits: GpuLimits,
+    shape: tuple[int, int], dense_us: float, sparse: Callable[[int], float]
 ) -> float:
-    """The density at which sparse takes as long as dense, by bisection."""
-    size = product.shape[0] * product.shape[1]
+    """The density at which sparse takes as long as dense, by bisection.
+
+    sparse: microseconds with so many nonzeros.
+    """
+    size = shape[0] * shape[1]
 
     def wins(density: float) -> bool:
-        thinner = replace(product, nonzeros=round(density * size))
-        return _best_us(thinner, code, data, limits) < dense_us
+        return sparse(round(density * size)) < dense_us
 
     if not wins(0.0):
         return 0.0

@@ -42,6 +42,7 @@ class CpuLimits:
     row:           each row of a tile.
     copy:          each vector of x that is copied.
     memory:        each cache line of x and y that does not stay in L2, once per call.
+    dense:         each multiply-add of a vector in a dense product of a good library (OpenBLAS).
     call:          a call from Python. thread: handing work to other threads and waiting for them.
     """
 
@@ -54,6 +55,7 @@ class CpuLimits:
     row: float = 1.46
     copy: float = 0.52
     memory: float = 0.244
+    dense: float = 0.13
     call: float = 6000.0
     thread: float = 20000.0
     l1_bytes: int = 48 * 1024
@@ -77,6 +79,12 @@ def predict_cpu(facts: CpuFacts, schedule: Schedule, limits: CpuLimits | None = 
     lines = (facts.rows + facts.depth) * facts.columns * _bytes(facts) / 64
     beyond = max(0.0, lines - known.l2_bytes / 64)
     return (known.call + work + known.memory * beyond) * _NS
+
+
+def predict_dense_cpu(facts: CpuFacts) -> float:
+    """Seconds that a dense product in f32 takes on one thread of the same processor."""
+    limits = CpuLimits()
+    return (limits.call + facts.rows * facts.depth * vectors(facts.columns) * limits.dense) * _NS
 
 
 def _tile(

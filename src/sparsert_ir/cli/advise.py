@@ -4,13 +4,14 @@ import argparse
 
 from sparsert_ir.cli.layers import add_matrix_arguments, read_matrix
 from sparsert_ir.cli.report import Report, Table, microseconds, times
-from sparsert_ir.errors import ArgumentError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_matrix_arguments(parser)
     parser.add_argument("-n", type=int, nargs="+", required=True, help="columns of x, one or more")
-    parser.add_argument("--target", help="an architecture such as sm_90; the GPU present if any")
+    parser.add_argument(
+        "--target", help="an architecture such as sm_90, or cpu; the GPU present if any"
+    )
 
 
 def run(options: argparse.Namespace) -> Report:
@@ -20,11 +21,6 @@ def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.compiler import target_of
 
     target = target_of(options.target)
-    if target == "cpu":
-        raise ArgumentError(
-            "--target: expected an architecture such as sm_90: no GPU is present, and for a CPU"
-            " there is no prediction; `sparsert bench` measures"
-        )
     matrix = read_matrix(options)
     found = [advise(matrix, n, options.dtype, target) for n in options.n]
     rows = [
