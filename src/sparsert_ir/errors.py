@@ -56,6 +56,10 @@ class CallError(SparsertError, ValueError):
     """A kernel was called with arguments that it cannot run on; nothing was launched."""
 
 
+class MissingPackageError(SparsertError, ModuleNotFoundError):
+    """A part of this package needs another package that is not installed."""
+
+
 class DeviceError(SparsertError, RuntimeError):
     """The GPU, its driver or a launch failed."""
 

@@ -1,0 +1,95 @@
+"""`SparseConv2d`, in place of a pruned `torch.nn.Conv2d`."""
+
+from sparsert_ir.errors import ArgumentError, CallError
+from sparsert_ir.torch.filters import FilterLayer, Geometry
+from sparsert_ir.torch.framework import Dtype, Module, Tensor, dense_weight, dtype_for, nn
+from sparsert_ir.torch.kernels import MAX_KERNELS
+from sparsert_ir.torch.layer import Activation, SparseLayer
+from sparsert_ir.torch.module import SparseModule
+from sparsert_ir.torch.operators import conv2d, spmm
+
+
+class SparseConv2d(SparseModule["SparseLayer | FilterLayer"]):
+    """`y = activation(convolution(x) + bias)` with x of shape (B, I, height, width) or without B.
+
+    A 1x1 filter without padding and groups is a product with each image as it lies, I x pixels
+    (with strides: of the pixels that are used, copied together); B images are B launches. Every
+    other filter is compiled for whole batches. x in NCHW is read in place, "channels last" is
+    copied.
+
+    What `SparseLinear` says of kernels, devices and element types holds here, too; a kernel belongs
+    to one shape of x.
+    """
+
+    def __init__(
+        self,
+        layer: "SparseLayer | FilterLayer",
+        geometry: Geometry,
+        *,
+        max_kernels: int = MAX_KERNELS,
+    ) -> None:
+        """Use `from_conv`. Raises ArgumentError."""
+        super().__init__(layer, max_kernels)
+        self.stride = geometry.stride
+        self.is_product = isinstance(layer, SparseLayer)
+
+    @classmethod
+    def from_conv(
+        cls,
+        module: Module,
+        *,
+        activation: Activation = None,
+        dtype: Dtype | None = None,
+        max_kernels: int = MAX_KERNELS,
+    ) -> "SparseConv2d":
+        """Of a pruned `torch.nn.Conv2d`; arguments as of `SparseLinear.from_linear`.
+
+        Raises ArgumentError or MatrixError.
+        """
+        if not isinstance(module, nn.Conv2d):
+            raise ArgumentError(f"module: expected a torch.nn.Conv2d, got {type(module).__name__}")
+        weight = dense_weight(module)
+        return cls.of(
+            weight, module, module.bias, activation, dtype_for(weight, dtype), max_kernels
+        )
+
+    @classmethod
+    def of(
+        cls,
+        weight: Tensor,
+        module: Module,
+        bias: Tensor | None,
+        activation: Activation,
+        dtype: Dtype,
+        max_kernels: int = MAX_KERNELS,
+    ) -> "SparseConv2d":
+        """As `from_conv`, with another weight and bias than the module's."""
+        geometry = Geometry.of(module)
+        if is_product(module):
+            layer = SparseLayer.of(weight.flatten(1), bias, activation, dtype)
+        else:
+            layer = FilterLayer.of(weight, geometry, bias, activation, dtype)
+        return cls(layer, geometry, max_kernels=max_kernels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, height, width) -> (B, O, height', width'), or both without B."""
+        if x.dim() == 3:
+            return self.forward(x.unsqueeze(0)).squeeze(0)
+        if x.dim() != 4:
+            raise CallError(f"x: expected shape (B, I, height, width), got {tuple(x.shape)}")
+        if not self.is_product:
+            return conv2d(x.contiguous(), self.key)
+        if self.stride != (1, 1):
+            x = x[:, :, :: self.stride[0], :: self.stride[1]]
+        y = spmm(x.flatten(2).contiguous(), self.key)
+        return y.unflatten(2, x.shape[2:])
+
+    def extra_repr(self) -> str:
+        rows, depth = self.layer.matrix.shape
+        return f"{rows} x {depth}, stride={self.stride}, {self.layer}"
+
+
+def is_product(module: Module) -> bool:
+    """Whether a `torch.nn.Conv2d` is a product of its filter with each image."""
+    geometry = Geometry.of(module)
+    return tuple(module.kernel_size) == (1, 1) and geometry.is_unpadded and geometry.groups == 1

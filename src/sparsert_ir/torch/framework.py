@@ -1,0 +1,53 @@
+"""torch itself, untyped: the package is checked and tested without it, too."""
+
+from importlib import import_module
+from typing import Any, Literal, TypeAlias
+
+from sparsert_ir.dense import Array
+from sparsert_ir.errors import ArgumentError, MissingPackageError
+
+try:
+    torch: Any = import_module("torch")
+except ModuleNotFoundError as error:
+    raise MissingPackageError(
+        "sparsert_ir.torch: expected the package torch, which is not installed;"
+        " install sparsert_ir[torch]"
+    ) from error
+
+nn: Any = torch.nn
+
+Tensor: TypeAlias = Any
+Module: TypeAlias = Any
+Dtype: TypeAlias = Literal["f32", "f16"]
+
+TENSOR_TYPES: dict[str, Any] = {"f32": torch.float32, "f16": torch.float16}
+
+
+def dtype_for(weight: Tensor, dtype: Dtype | None) -> Dtype:
+    """`dtype`, or that of the weight; ArgumentError where no kernel has it."""
+    if dtype is None:
+        names: dict[Any, Dtype] = {torch.float32: "f32", torch.float16: "f16"}
+        dtype = names.get(weight.dtype)
+        if dtype is None:
+            raise ArgumentError(
+                f"dtype: expected a weight of float32 or float16, got {weight.dtype};"
+                ' choose with dtype="f32" or "f16"'
+            )
+    if dtype not in TENSOR_TYPES:
+        raise ArgumentError(f'dtype: expected "f32" or "f16", got {dtype!r}')
+    return dtype
+
+
+def dense_weight(module: Module) -> Tensor:
+    """What `module` multiplies by in its next forward call: torch.nn.utils.prune refreshes
+    `weight` only there.
+    """
+    original, mask = getattr(module, "weight_orig", None), getattr(module, "weight_mask", None)
+    if original is not None and mask is not None:
+        return original.detach() * mask
+    return module.weight.detach()
+
+
+def numpy_array(tensor: Tensor) -> Array:
+    """A copy in memory of the host."""
+    return tensor.detach().cpu().numpy().copy()

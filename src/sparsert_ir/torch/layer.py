@@ -1,0 +1,114 @@
+"""Sparse layers apart from the shape of their input: what kernels are compiled from."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from sparsert_ir.compiler import compile_spmm
+from sparsert_ir.dense import Array
+from sparsert_ir.errors import ArgumentError, CallError
+from sparsert_ir.kernel import Kernel
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.torch.framework import Dtype, Tensor, numpy_array
+
+Activation: TypeAlias = Literal["relu"] | None
+
+
+def check_activation(activation: object) -> None:
+    """ArgumentError for one that no epilogue has."""
+    if activation not in (None, "relu"):
+        raise ArgumentError(f'activation: expected None or "relu", got {activation!r}')
+
+
+def describe(matrix: SparseMatrix, bias: Array | None, activation: Activation, dtype: Dtype) -> str:
+    """What `repr` of a module says of its layer."""
+    return (
+        f"sparsity={1 - matrix.density:.3f}, bias={bias is not None}, activation={activation!r},"
+        f" dtype={dtype!r}"
+    )
+
+
+class Layer(Protocol):
+    """What the kernels of a module are compiled from; the same whatever shape x has."""
+
+    @property
+    def dtype(self) -> Dtype:
+        """Element type of x, y and the values."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """The same for the same layer, in every process."""
+        ...
+
+    def result_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Of y, for x of that shape; CallError for a shape that the layer does not take."""
+        ...
+
+    def compile(self, shape: tuple[int, ...], target: str) -> Kernel:
+        """The kernel for x of that shape, on a CPU or the architecture of a GPU."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class SparseLayer:
+    """`y[M, N] = activation(matrix @ x[K, N] + bias)`, for any N.
+
+    bias: float32, M numbers, or None.
+    """
+
+    matrix: SparseMatrix
+    bias: Array | None
+    activation: Activation
+    dtype: Dtype
+
+    @classmethod
+    def of(
+        cls, weight: Tensor, bias: Tensor | None, activation: Activation, dtype: Dtype
+    ) -> "SparseLayer":
+        """Of a weight M x K and a bias, on any device. Raises MatrixError, ArgumentError."""
+        check_activation(activation)
+        matrix = SparseMatrix.of(weight, {"f32": np.float32, "f16": np.float16}[dtype])
+        return cls(matrix, None if bias is None else numpy_array(bias.float()), activation, dtype)
+
+    def __str__(self) -> str:
+        return describe(self.matrix, self.bias, self.activation, self.dtype)
+
+    @property
+    def digest(self) -> str:
+        """The same for the same layer, in every process."""
+        matrix = self.matrix
+        head = repr((matrix.shape, self.activation, self.dtype, self.bias is None))
+        hashed = hashlib.sha256(head.encode())
+        for array in (matrix.row_offsets, matrix.column_indices, matrix.values, self.bias):
+            if array is not None:
+                hashed.update(array.tobytes())
+        return hashed.hexdigest()[:32]
+
+    @property
+    def rows(self) -> int:
+        """M."""
+        return self.matrix.shape[0]
+
+    def result_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Of y, for x of that shape: K x N or B x K x N. CallError for another one."""
+        depth = self.matrix.shape[1]
+        if len(shape) not in (2, 3) or shape[-2] != depth:
+            raise CallError(
+                f"spmm: x: expected shape ({depth}, N) or (B, {depth}, N), got {tuple(shape)}"
+            )
+        return (*shape[:-2], self.rows, shape[-1])
+
+    def compile(self, shape: tuple[int, ...], target: str) -> Kernel:
+        """The kernel for x of shape (K, N); errors as of `sparsert_ir.compile`."""
+        return compile_spmm(
+            self.matrix,
+            shape[1],
+            bias=self.bias,
+            activation=self.activation,
+            dtype=self.dtype,
+            target=target,
+        )

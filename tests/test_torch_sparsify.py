@@ -1,0 +1,261 @@
+"""`sparsify` changes what a model costs, never what it computes, and reports what it did."""
+
+import copy
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from sparsert_ir.errors import ArgumentError
+
+torch: Any = pytest.importorskip(
+    "torch", reason="torch is not installed (extra: torch); sparsert_ir.torch is not tested"
+)
+sparse: Any = import_module("sparsert_ir.torch")
+models: Any = import_module("torch_models")
+prune: Any = import_module("torch.nn.utils.prune")
+parametrize: Any = import_module("torch.nn.utils.parametrize")
+nn: Any = torch.nn
+
+
+def images(count: int = 2) -> Any:
+    return models.whole_numbers((count, 16, 7, 5))
+
+
+def check_equal(fast: Any, model: Any, *inputs: Any) -> None:
+    with torch.no_grad():
+        torch.testing.assert_close(fast(*inputs), model(*inputs), rtol=1e-4, atol=1e-4)
+
+
+def decisions(report: Any) -> dict[str, tuple[bool, tuple[str, ...]]]:
+    return {one.name: (one.taken, one.folded) for one in report}
+
+
+def test_every_follower_is_folded_in_a_traced_model() -> None:
+    model = models.Block()
+    fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+    both = ("batch norm", "ReLU")
+    assert decisions(report) == {
+        "point": (True, both),
+        "full": (True, both),
+        "wide": (True, both),
+        "last": (False, ()),
+    }
+    assert [one.n for one in report] == [70, 70, 2, 2]
+    assert "3 of 4 layers are sparse, for cpu" in str(report)
+    check_equal(fast, model, images())
+    check_equal(fast, model, images(1))
+    kinds: list[Any] = [type(module) for module in fast.modules()]
+    assert nn.BatchNorm2d not in kinds
+    assert nn.BatchNorm1d not in kinds
+    # The one after the addition stays.
+    assert kinds.count(nn.ReLU) == 1
+
+
+def test_the_given_model_is_left_alone() -> None:
+    model = models.Block()
+    before = copy.deepcopy(model.state_dict())
+    fast, _ = sparse.sparsify(model, decide_by="sparsity")
+    assert type(model.point) is nn.Conv2d
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert not any(parameter.requires_grad for parameter in fast.parameters())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_without_folding_the_class_stays() -> None:
+    model = models.Block()
+    fast, report = sparse.sparsify(model, decide_by="sparsity", fold=False)
+    assert type(fast) is models.Block
+    assert len(report.taken) == 3
+    assert all(one.folded == () for one in report)
+    check_equal(fast, model, images())
+
+
+def test_batch_norm_behind_a_linear_layer_needs_a_known_rank() -> None:
+    model = models.Block()
+    fast, report = sparse.sparsify(model, decide_by="sparsity")
+    assert decisions(report)["wide"] == (True, ())
+    assert all(one.n is None for one in report)
+    check_equal(fast, model, images())
+
+
+class Untraceable(nn.Module):
+    """Control flow that depends on numbers."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.parts = nn.Sequential(
+            models.pruned(nn.Conv2d(16, 8, 1)),
+            models.norm(nn.BatchNorm2d, 8),
+            nn.ReLU(),
+            models.pruned(nn.Conv2d(8, 8, 3)),
+            nn.ReLU6(),
+        )
+        self.eval()
+
+    def forward(self, x: Any) -> Any:
+        return self.parts(x if x.sum() > 0 else -x)
+
+
+def test_sequences_of_other_models_are_folded() -> None:
+    model = Untraceable()
+    fast, report = sparse.sparsify(model, decide_by="sparsity")
+    assert type(fast) is Untraceable
+    assert decisions(report) == {
+        "parts.0": (True, ("batch norm", "ReLU")),
+        "parts.3": (True, ()),
+    }
+    assert "folded only inside nn.Sequential" in str(report)
+    check_equal(fast, model, images())
+
+
+class Shared(nn.Module):
+    """What must not be folded: a layer that is called twice, a result that is used twice."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.twice = models.pruned(nn.Conv2d(16, 16, 1))
+        self.twice_norm = models.norm(nn.BatchNorm2d, 16)
+        self.used = models.pruned(nn.Conv2d(16, 16, 1), seed=1)
+        self.used_norm = models.norm(nn.BatchNorm2d, 16, seed=1)
+        self.eval()
+
+    def forward(self, x: Any) -> Any:
+        x = self.twice_norm(self.twice(x)) + self.twice(x)
+        y = self.used(x)
+        return self.used_norm(y) + y
+
+
+def test_what_has_other_users_is_not_folded() -> None:
+    model = Shared()
+    fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+    assert decisions(report) == {"twice": (True, ()), "used": (True, ())}
+    assert [one.n for one in report] == [140, 70]
+    check_equal(fast, model, images())
+
+
+def test_a_relu_that_does_not_directly_follow_stays() -> None:
+    class Between(nn.Module):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+            self.layer = models.pruned(nn.Linear(16, 8))
+            self.eval()
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(self.layer(x) + 1)
+
+    fast, report = sparse.sparsify(Between(), decide_by="sparsity")
+    assert decisions(report) == {"layer": (True, ())}
+    check_equal(fast, Between(), models.whole_numbers((3, 16)))
+
+
+def test_pruned_and_parametrized_modules() -> None:
+    class Doubled(nn.Module):
+        def forward(self, weight: Any) -> Any:
+            return 2 * weight
+
+    model = nn.Sequential(nn.Linear(16, 32), nn.Linear(32, 24)).eval()
+    prune.l1_unstructured(model[0], "weight", amount=0.9)
+    model[1] = models.pruned(model[1])
+    parametrize.register_parametrization(model[1], "weight", Doubled())
+    fast, report = sparse.sparsify(model, decide_by="sparsity")
+    assert len(report.taken) == 2
+    check_equal(fast, model, models.whole_numbers((3, 16)))
+
+
+def test_children_of_torch_transformers_stay() -> None:
+    """They are not called: their parents read their weights."""
+    model = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True).eval()
+    models.pruned(model.linear1)
+    fast, report = sparse.sparsify(model, decide_by="sparsity", min_sparsity=0.0)
+    assert len(report) == 0
+    check_equal(fast, model, torch.randn(1, 3, 16))
+
+
+def test_layers_that_are_not_called_stay() -> None:
+    model = models.Block()
+    model.unused = models.pruned(nn.Linear(4, 4))
+    fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+    assert {one.name: one.reason for one in report}["unused"] == (
+        "not called with the example inputs"
+    )
+    check_equal(fast, model, images())
+    fast, report = sparse.sparsify(model, decide_by="sparsity")
+    assert decisions(report)["unused"] == (True, ())
+    check_equal(fast, model, images())
+
+
+def test_element_types_without_kernels_stay() -> None:
+    model = models.pruned(nn.Linear(16, 8).bfloat16())
+    fast, report = sparse.sparsify(nn.Sequential(model).eval(), decide_by="sparsity")
+    assert [one.taken for one in report] == [False]
+    assert "got torch.bfloat16" in report.decisions[0].reason
+    assert type(fast[0]) is nn.Linear
+
+
+def test_measurement_decides_on_a_cpu() -> None:
+    model = models.Block()
+    fast, report = sparse.sparsify(model, example_inputs=(images(),))
+    considered = [one for one in report if one.sparsity >= 0.8]
+    assert len(considered) == 3
+    for one in considered:
+        assert one.taken == (one.sparse_us < one.dense_us)
+        assert one.reason.startswith("measured")
+    check_equal(fast, model, images())
+
+
+def test_prediction_decides_for_a_gpu() -> None:
+    large = models.pruned(nn.Linear(512, 512))
+    model = nn.Sequential(models.pruned(nn.Linear(8, 512)), large).eval()
+    _, report = sparse.sparsify(
+        model, example_inputs=(torch.zeros(196, 8),), target="sm_90", min_sparsity=0.8
+    )
+    assert report.target == "sm_90"
+    for one in report:
+        assert one.taken == (one.sparse_us < one.dense_us)
+        assert one.reason.startswith("predicted")
+    assert report.decisions[1].taken
+
+
+def test_the_predicted_time_holds_the_copy_of_x() -> None:
+    costs: Any = import_module("sparsert_ir.torch.costs")
+    dense = models.pruned(nn.Linear(512, 512))
+    layer = sparse.SparseLinear.from_linear(dense)
+    conv = models.pruned(nn.Conv2d(512, 512, 1))
+    point = sparse.SparseConv2d.from_conv(conv)
+    linear_us = costs.predicted_us(dense, layer, (196, 512), "sm_90")[1]
+    conv_us = costs.predicted_us(conv, point, (1, 512, 14, 14), "sm_90")[1]
+    four_us = costs.predicted_us(conv, point, (4, 512, 14, 14), "sm_90")[1]
+    assert linear_us > conv_us + 0.8
+    assert four_us == pytest.approx(4 * conv_us)
+    full = models.pruned(nn.Conv2d(16, 8, 3))
+    dense_us, sparse_us = costs.predicted_us(
+        full, sparse.SparseConv2d.from_conv(full), (16, 9, 9), "sm_80"
+    )
+    assert 0.8 < sparse_us < 100
+    assert 0.8 < dense_us < 100
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "sparsity": ({"min_sparsity": 90}, "min_sparsity: expected"),
+    "method": ({"decide_by": "luck"}, "decide_by: expected"),
+    "no model of a CPU": ({"decide_by": "prediction", "target": "cpu"}, "not modelled"),
+    "target": ({"target": "sm_20"}, "sm_20"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_arguments_are_refused(what: str) -> None:
+    options, message = WRONG[what]
+    with pytest.raises(ArgumentError, match=message):
+        sparse.sparsify(models.Block(), **options)
+
+
+def test_wrong_models_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"call model.eval\(\) first"):
+        sparse.sparsify(models.Block().train())
+    with pytest.raises(ArgumentError, match=r"expected a torch.nn.Module, got int"):
+        sparse.sparsify(3)
+    with pytest.raises(ArgumentError, match="with parameters"):
+        sparse.sparsify(nn.ReLU().eval())
