@@ -46,6 +46,10 @@ lint: $(READY) ## check style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
+.PHONY: docs
+docs: $(READY) ## build the documentation into site/, with the reference from the code
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 .PHONY: format
 format: $(READY) ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
@@ -71,5 +75,5 @@ lock: ## renew the pinned versions in requirements-dev.txt
 
 .PHONY: clean
 clean: ## remove .venv and everything generated
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,39 +1,19 @@
 """What README.md shows runs, as it is written."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from compiling import pruned
+from documents import ROOT, prepare, read_blocks, run
 
 from sparsert_ir.runtime.device import find_gpu
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", README, re.DOTALL)
-PYTHON = [text for language, text in BLOCKS if language == "python"]
-COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+BLOCKS = read_blocks(ROOT / "README.md")
+PYTHON = [block.text for block in BLOCKS if block.language == "python"]
+COMMANDS = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
 MAKE = [command for command in COMMANDS if command.startswith("make ")]
 OTHERS = [command for command in COMMANDS if command not in MAKE]
-
-
-def run(command: list[str], cwd: Path) -> None:
-    """Run a command with this environment's programs first; the test fails with what it prints."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("text", PYTHON, ids=lambda text: text.splitlines()[0])
@@ -47,10 +27,7 @@ def test_python(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", OTHERS)
 def test_commands(command: str, tmp_path: Path) -> None:
-    for name in ("examples", "benchmarks"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    weight, bias = pruned(24, 32, 0.2), np.arange(24, dtype=np.float32)
-    np.savez(tmp_path / "WEIGHTS.npz", weight=weight, bias=bias, n=20)
+    prepare(tmp_path)
     run(["sh", "-c", command], tmp_path)
 
 

@@ -24,7 +24,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How `y = act(W @ x + bias)` is mapped to threads (see docs/schedules.md).
+    """How `y = act(W @ x + bias)` is mapped to threads.
 
     lowering:           "code" bakes the matrix into instructions, "data" streams it from memory.
     rows_per_panel:     rows whose sums one thread holds in registers.

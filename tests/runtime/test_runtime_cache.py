@@ -121,7 +121,12 @@ def test_a_read_only_directory_is_a_miss_with_one_warning(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("function", "code"),
-    [("fsync", errno.ENOSPC), ("replace", errno.EACCES), ("replace", errno.EROFS)],
+    [
+        ("fsync", errno.ENOSPC),
+        ("replace", errno.EACCES),
+        ("replace", errno.EBUSY),
+        ("replace", errno.EROFS),
+    ],
 )
 def test_a_failed_write_is_one_warning_and_leaves_the_old_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, code: int
