@@ -47,6 +47,7 @@ from sparsert_ir.kernel_function import ProductFunction, product_functions
 from sparsert_ir.packing import WARP, StreamLayout, pack_stream
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.staging import SliceCopy
+from sparsert_ir.window_staging import WindowCopy
 
 X_SLICE = "x_slice"
 SHARED_MEMORY = 48 * 1024
@@ -66,7 +67,8 @@ class MapDataToGpu(ModulePass):
     Each warp computes one panel for a tile of column groups x columns per thread. A slice of x is
     staged in shared memory of at most `shared-memory` bytes (default: 49152, which every GPU has);
     lanes gather from it and add in f32; the lanes that share a row and a column group add up their
-    sums by shuffles, in a fixed order.
+    sums by shuffles, in a fixed order. With a window (a convolution) the slice is gathered from the
+    images, 0 where an element lies outside.
 
     Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition`; one K group;
     functions whose body is one product.
@@ -122,10 +124,6 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
 
 def _check(product: ProductFunction) -> None:
     schedule = product.schedule
-    if product.product.window is not None:
-        raise ScheduleError(
-            "schedule: expected lowering = code for a convolution on a GPU, got lowering = data"
-        )
     if schedule.lowering != "data":
         raise ScheduleError(f"schedule: expected lowering = data here, got {schedule.lowering}")
     sharers = product.panel_height * schedule.column_groups
@@ -374,16 +372,30 @@ class StreamKernelBuilder:
         depth = self.product.constant.shape[1]
         first = number * self.layout.slice_columns
         threads = self.product.schedule.threads
-        SliceCopy(
-            element_type=self.product.element_type,
-            threads=threads,
-            columns=self.product.columns,
-            depth=depth,
-            width=self._tile,
-            first=first,
-            rows=min(self.layout.slice_columns, depth - first),
-            staged_rows=self._x_slice_type().get_shape()[0],
-        ).write(code, inputs.x, inputs.staged, inputs.where.tile)
+        rows = min(self.layout.slice_columns, depth - first)
+        window = self.product.product.window
+        copy = (
+            SliceCopy(
+                element_type=self.product.element_type,
+                threads=threads,
+                columns=self.product.columns,
+                depth=depth,
+                width=self._tile,
+                first=first,
+                rows=rows,
+                staged_rows=self._x_slice_type().get_shape()[0],
+            )
+            if window is None
+            else WindowCopy(
+                element_type=self.product.element_type,
+                threads=threads,
+                window=window.data,
+                width=self._tile,
+                first=first,
+                rows=rows,
+            )
+        )
+        copy.write(code, inputs.x, inputs.staged, inputs.where.tile)
 
         def clear(inner: Code, column: SSAValue) -> None:
             zero = inner.number(0.0, self.product.element_type)
@@ -487,10 +499,13 @@ class StreamKernelBuilder:
             activation=op.activation,
             residual_after_activation=op.residual_after_activation,
             streaming=self.product.schedule.stores == "streaming",
+            window=self.product.result_window,
         )
         first = code.add(where.tile, where.within)
         end = code.index(self.product.columns)
-        whole = self.product.columns % self._width == 0
+        result = self.product.result_window
+        adjacent = self.product.columns if result is None else result.data.adjacent_columns
+        whole = adjacent % self._width == 0
         if whole and self.product.columns % self._tile:
             present = code.both(present, code.compare(first, "ult", end))
 

@@ -62,7 +62,8 @@ class ChooseSchedule(ModulePass):
         dtype = str(x.element_type)
         if isinstance(product, Conv2dOp):
             target = "sm_80" if self.target == "gpu" else "cpu"
-            return default_convolution((rows, depth), product.window.data, dtype, target)
+            lowering = "data" if self.lowering == "data" else "code"
+            return default_convolution((rows, depth), product.window.data, dtype, target, lowering)
         columns = x.get_shape()[1]
         if self.target == "cpu":
             return default_cpu_schedule((rows, depth), columns, dtype)

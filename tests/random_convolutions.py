@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
-from random_layers import CPU_CODE, CPU_DATA, fits_block, schedules
+from random_layers import CPU_CODE, CPU_DATA, GPU_DATA, data_schedules, fits_block, schedules
 
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Array
@@ -63,11 +63,14 @@ def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
     dtype = draw(st.sampled_from(("f32", "f16")))
     on_cpu = pipeline in (CPU_DATA, CPU_CODE)
     columns = _neighbours(window) if on_cpu else window.columns
-    schedule = draw(st.none() | schedules(pipeline, columns, dtype))
+    given = data_schedules(dtype) if pipeline == GPU_DATA else schedules(pipeline, columns, dtype)
+    schedule = draw(st.none() | given)
     if schedule is not None and on_cpu:
         width = min(schedule.columns_per_thread, columns)
         schedule = replace(schedule, columns_per_thread=width)
-    if schedule is not None and not on_cpu:
+    if schedule is not None and pipeline == GPU_DATA:
+        assume(schedule.threads % (schedule.columns_per_thread * schedule.column_groups) == 0)
+    elif schedule is not None and not on_cpu:
         assume(fits_block(schedule, min(groups * outputs, schedule.rows_per_panel)))
     return Case(
         window=window,

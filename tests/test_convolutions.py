@@ -17,7 +17,7 @@ from random_convolutions import (
     whole_numbers,
     windows,
 )
-from random_layers import CPU_CODE, CPU_DATA, GPU, passes_before_llvm, run, stages
+from random_layers import CPU_CODE, CPU_DATA, GPU, GPU_DATA, passes_before_llvm, run, stages
 from xdsl.dialects import func
 from xdsl.parser import Parser
 
@@ -34,7 +34,7 @@ from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
 
-PIPELINES = pytest.mark.parametrize("pipeline", [GPU, CPU_DATA, CPU_CODE])
+PIPELINES = pytest.mark.parametrize("pipeline", [GPU, GPU_DATA, CPU_DATA, CPU_CODE])
 NAME = "convolution"
 
 KEEP_EVERY_BIT = frozenset(
@@ -272,10 +272,21 @@ def test_a_lane_wider_than_the_copy_is_refused() -> None:
         compile_conv2d(np.ones((1, 1, 1, 1)), (1, 1, 3, 3), target="cpu", schedule=schedule)
 
 
-def test_a_convolution_on_a_gpu_is_code() -> None:
-    schedule = Schedule(lowering="data", accumulation="f32")
-    with pytest.raises(ScheduleError, match="lowering = code for a convolution"):
+def test_threads_must_share_the_columns_of_a_tile_evenly() -> None:
+    schedule = Schedule(
+        lowering="data", rows_per_panel=2, columns_per_thread=16, column_groups=16, threads=32
+    )
+    with pytest.raises(ScheduleError, match="multiple of columns_per_thread"):
         compile_conv2d(np.ones((1, 1, 3, 3)), (1, 1, 3, 3), target="sm_80", schedule=schedule)
+
+
+def test_a_large_filter_becomes_data_on_a_gpu() -> None:
+    random = np.random.default_rng(0)
+    weight = random.standard_normal((256, 256, 3, 3)) * (random.random((256, 256, 3, 3)) < 0.2)
+    kernel = compile_conv2d(weight, (1, 256, 7, 7), padding=1, target="sm_90")
+    assert kernel.schedule.lowering == "data"
+    assert kernel.stats.packed_bytes > 4 * np.count_nonzero(weight)
+    assert kernel.block == (512, 1, 1)
 
 
 def test_a_pointwise_convolution_is_the_code_of_a_product() -> None:

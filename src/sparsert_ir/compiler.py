@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.context import make_context
-from sparsert_ir.convolution_schedules import default_convolution
+from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
 from sparsert_ir.cost_model import (
     OVERLAP_FROM,
     architecture_number,
@@ -329,6 +329,8 @@ def _lowering_reason(layer: Layer, target: str, code_budget: int) -> str:
     if target == "cpu":
         return "the default for a CPU"
     matrix = layer.matrix
+    if layer.window is not None:
+        return convolution_lowering(matrix.shape, matrix.nonzeros, code_budget).reason
     return choose_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget).reason
 
 
@@ -337,7 +339,12 @@ def _default_schedule(
 ) -> Schedule:
     matrix = layer.matrix
     if layer.window is not None:
-        return default_convolution(matrix.shape, layer.window, layer.dtype, target)
+        if lowering is None and target != "cpu":
+            lowering = convolution_lowering(matrix.shape, matrix.nonzeros, code_budget).lowering
+        chosen = default_convolution(
+            matrix.shape, layer.window, layer.dtype, target, lowering or "data"
+        )
+        return chosen if lowering is None else replace(chosen, lowering=lowering)
     if target == "cpu":
         chosen = default_cpu_schedule(matrix.shape, layer.columns, layer.dtype, matrix.nonzeros)
         return chosen if lowering is None else replace(chosen, lowering=lowering)

@@ -20,7 +20,7 @@ from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import NUMPY_TYPES
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.window import Window
 
 
@@ -38,6 +38,7 @@ def compile_conv2d(
     residual: bool | Literal["before", "after"] = False,
     dtype: Literal["f32", "f16"] = "f32",
     target: str | None = None,
+    lowering: Lowering | None = None,
     schedule: Schedule | None = None,
     name: str = "conv2d",
     code_budget: int = CODE_BUDGET,
@@ -66,7 +67,7 @@ def compile_conv2d(
         matrix, 1, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
     layer = replace(layer, columns=window.columns, window=window)
-    return compile_layer(layer, kind, schedule, None, code_budget)
+    return compile_layer(layer, kind, schedule, lowering, code_budget)
 
 
 def _window(

@@ -2,24 +2,73 @@
 
 from dataclasses import replace
 
-from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
+from sparsert_ir.budget import CODE_BUDGET
+from sparsert_ir.code_schedules import code_bytes
+from sparsert_ir.cost_model import (
+    OVERLAP_FROM,
+    RUN_ONCE_BYTES,
+    LoweringChoice,
+    architecture_number,
+)
 from sparsert_ir.padding import padded_copy
-from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.window import Window
 
 _WIDEST_LANE = 128
 """Columns whose sums fill the vector registers of a CPU."""
+_USUAL_HEIGHT = 8
+"""Rows of a panel, for the estimate of how much code a filter becomes."""
 _SUMS_BYTES = 48 * 1024
 """Of workgroup memory that partial sums may take."""
 
 
+def convolution_lowering(
+    shape: tuple[int, int], nonzeros: int, code_budget: int = CODE_BUDGET
+) -> LoweringChoice:
+    """Code while there is little enough of it, else data, on a GPU."""
+    size = code_bytes(shape, nonzeros, _USUAL_HEIGHT)
+    limit = min(code_budget, RUN_ONCE_BYTES)
+    if size <= limit:
+        return LoweringChoice("code", f"about {size / 2**20:.1f} MB of instructions")
+    reason = f"code would take {size / 2**20:.1f} MB, more than {limit / 2**20:.1f} MB"
+    return LoweringChoice("data", reason)
+
+
 def default_convolution(
-    shape: tuple[int, int], window: Window, dtype: str, target: str
+    shape: tuple[int, int],
+    window: Window,
+    dtype: str,
+    target: str,
+    lowering: Lowering = "code",
 ) -> Schedule:
-    """A schedule for "cpu" or the architecture of a GPU; `shape` is that of the matrix, O x K."""
+    """A schedule for "cpu", which takes data only, or the architecture of a GPU.
+
+    shape: of the matrix, O x K.
+    """
     if target == "cpu":
         return _cpu_schedule(padded_copy(window).columns, dtype)
+    if lowering == "data":
+        return _gathering_schedule(dtype, target)
     return gpu_candidates(shape, window, dtype, target)[0]
+
+
+def _gathering_schedule(dtype: str, architecture: str) -> Schedule:
+    """Eight columns of many rows per block: what costs is to gather the columns' pixels, which all
+    rows of a block share.
+    """
+    half = dtype == "f16"
+    overlap = architecture_number(architecture) >= OVERLAP_FROM
+    return Schedule(
+        lowering="data",
+        rows_per_panel=2,
+        columns_per_thread=8 if half else 4,
+        column_groups=1 if half else 2,
+        threads=512,
+        chunk=4,
+        stages=4,
+        accumulation="f32" if half else "plain",
+        launch="overlapped" if overlap else "serial",
+    )
 
 
 def _cpu_schedule(columns: int, dtype: str) -> Schedule:

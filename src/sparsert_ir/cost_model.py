@@ -13,7 +13,7 @@ from sparsert_ir.schedule import Lowering, Schedule
 OVERLAP_FROM = 90
 """Compute capability (times ten) from which launches overlap."""
 _FEW_COLUMNS = 8
-_RUN_ONCE_BYTES = 1.9 * 2**20
+RUN_ONCE_BYTES = 1.9 * 2**20
 """Of code, beyond which a kernel that runs it once takes about three times as long on an H200."""
 
 SHARED_MEMORY = {
@@ -46,7 +46,7 @@ def choose_lowering(
 ) -> LoweringChoice:
     """Code while it fits in the budget and is used for more than a few columns, else data.
 
-    Code that runs once (N of up to 64) and is larger than `_RUN_ONCE_BYTES` is fetched so slowly
+    Code that runs once (N of up to 64) and is larger than `RUN_ONCE_BYTES` is fetched so slowly
     that streaming the matrix is faster (docs/performance.md).
     """
     once = columns <= 64
@@ -57,7 +57,7 @@ def choose_lowering(
     if size > code_budget:
         reason = f"code would take {_megabytes(size)}, more than {_megabytes(code_budget)}"
         return LoweringChoice("data", reason)
-    if once and size > _RUN_ONCE_BYTES:
+    if once and size > RUN_ONCE_BYTES:
         reason = (
             f"{_megabytes(size)} of code that runs once are fetched slower than numbers are read"
         )

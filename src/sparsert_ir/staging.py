@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import cast
 
 from xdsl.dialects import arith, memref
@@ -131,10 +132,10 @@ def _insert(op: Operation, code: Code) -> None:
 def flattened(code: Code, buffer: SSAValue) -> SSAValue:
     """A row-major buffer as one row of all its elements."""
     kind = cast(MemRefType[Attribute], buffer.type)
-    rows, columns = kind.get_shape()
-    flat = MemRefType(kind.element_type, [rows * columns], memory_space=kind.memory_space)
-    both = ArrayAttr([ArrayAttr([IntegerAttr(0, i64), IntegerAttr(1, i64)])])
+    shape = kind.get_shape()
+    flat = MemRefType(kind.element_type, [prod(shape)], memory_space=kind.memory_space)
+    together = ArrayAttr([ArrayAttr([IntegerAttr(axis, i64) for axis in range(len(shape))])])
     view = memref.CollapseShapeOp(
-        operands=[buffer], result_types=[flat], properties={"reassociation": both}
+        operands=[buffer], result_types=[flat], properties={"reassociation": together}
     )
     return code.insert(view)

@@ -1,0 +1,156 @@
+"""Gathering the columns of a window, a convolution's virtual matrix, in shared memory."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import AnyFloat
+from xdsl.ir import Operation, SSAValue
+
+from sparsert_ir.building import Code
+from sparsert_ir.dialects import gpu
+from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.staging import flattened
+from sparsert_ir.window import Window
+
+_BATCH = 8
+"""Loads that a thread has on their way before it stores the first."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of the window: where its pixel (oy * sy, ox * sx) of channel 0 lies, its place in
+    the image, and whether the column exists.
+    """
+
+    offset: SSAValue
+    down: SSAValue
+    right: SSAValue
+    exists: SSAValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowCopy:
+    """Copies `rows` rows of the window from row `first` on, `width` columns from a tile's first
+    column on; 0 where an element lies outside its image or a column does not exist.
+
+    Each thread stays in one column, whose pixel it finds once; `width` must divide `threads`.
+    """
+
+    element_type: AnyFloat
+    threads: int
+    window: Window
+    width: int
+    first: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        if self.threads % self.width:
+            raise ScheduleError(
+                "schedule: with lowering = data, a convolution needs threads that are a multiple"
+                f" of columns_per_thread * column_groups, got {self.threads} and {self.width}"
+            )
+
+    def write(self, code: Code, x: SSAValue, staged: SSAValue, column: SSAValue) -> None:
+        """Emit the copy; `column` is the tile's first column. A barrier must follow."""
+        images = flattened(code, x)
+        thread = code.insert(gpu.ThreadIdOp("x"))
+        width = code.index(self.width)
+        within = code.insert(arith.RemUIOp(thread, width))
+        row = code.insert(arith.DivUIOp(thread, width))
+        place = self._column(code, code.add(column, within))
+        per_round = self.threads // self.width
+        rounds = -(-self.rows // per_round)
+        if rounds <= _BATCH:
+            self._batch(code, images, staged, place, within, row, rounds)
+            return
+
+        def one_batch(inner: Code, begin: SSAValue) -> None:
+            self._batch(inner, images, staged, place, within, inner.add(begin, row), _BATCH)
+
+        code.loop(code.index(0), code.index(self.rows), code.index(per_round * _BATCH), one_batch)
+
+    def _column(self, code: Code, column: SSAValue) -> _Column:
+        window = self.window
+        by_image, _, by_row, by_column = window.element_strides
+        last = code.index(window.columns - 1)
+        image, pixel = _divided(code, code.minimum(column, last), window.pixels)
+        oy, ox = _divided(code, pixel, window.output[1])
+        down = code.multiply(oy, code.index(window.strides[0]))
+        right = code.multiply(ox, code.index(window.strides[1]))
+        offset = code.add(
+            code.multiply(image, code.index(by_image)),
+            code.add(
+                code.multiply(down, code.index(by_row)),
+                code.multiply(right, code.index(by_column)),
+            ),
+        )
+        exists = code.compare(column, "ult", code.index(window.columns))
+        return _Column(offset, down, right, exists)
+
+    def _batch(
+        self,
+        code: Code,
+        images: SSAValue,
+        staged: SSAValue,
+        place: _Column,
+        within: SSAValue,
+        begin: SSAValue,
+        count: int,
+    ) -> None:
+        """The rows `begin`, `begin + threads / width`, ...: all loads, then all stores."""
+        per_round = self.threads // self.width
+        numbers = [code.add(begin, code.index(i * per_round)) for i in range(count)]
+        values = [self._load(code, images, place, number) for number in numbers]
+        for number, value in zip(numbers, values, strict=True):
+            inside = code.compare(number, "ult", code.index(self.rows))
+            code.when(inside, partial(_insert, StoreColumnsOp(value, staged, [number, within])))
+
+    def _load(self, code: Code, images: SSAValue, place: _Column, number: SSAValue) -> SSAValue:
+        """An element: 0 outside the image, whose neighbours in memory are not its own."""
+        window = self.window
+        _, by_channel, by_row, by_column = window.element_strides
+        row = code.minimum(number, code.index(self.rows - 1))
+        rest, tx = _divided(code, code.add(row, code.index(self.first)), window.kernel[1])
+        ty, channel = _divided(code, rest, window.channels)
+        down = _shifted(code, place.down, ty, window.dilation[0], window.padding[0])
+        right = _shifted(code, place.right, tx, window.dilation[1], window.padding[1])
+        inside = code.both(
+            code.compare(down, "ult", code.index(window.image[0])),
+            code.compare(right, "ult", code.index(window.image[1])),
+        )
+        inside = code.both(inside, place.exists)
+        step = code.add(
+            code.multiply(channel, code.index(by_channel)),
+            code.add(
+                code.multiply(_minus(code, down, place.down), code.index(by_row)),
+                code.multiply(_minus(code, right, place.right), code.index(by_column)),
+            ),
+        )
+        where = code.select(inside, code.add(place.offset, step), code.index(0))
+        value = code.insert(LoadColumnsOp(images, [where], self.element_type))
+        return code.select(inside, value, code.number(0.0, self.element_type))
+
+
+def _insert(op: Operation, code: Code) -> None:
+    code.do(op)
+
+
+def _divided(code: Code, number: SSAValue, size: int) -> tuple[SSAValue, SSAValue]:
+    """Quotient and remainder."""
+    divisor = code.index(size)
+    return (
+        code.insert(arith.DivUIOp(number, divisor)),
+        code.insert(arith.RemUIOp(number, divisor)),
+    )
+
+
+def _minus(code: Code, left: SSAValue, right: SSAValue) -> SSAValue:
+    return code.insert(arith.SubiOp(left, right))
+
+
+def _shifted(code: Code, start: SSAValue, tap: SSAValue, dilation: int, padding: int) -> SSAValue:
+    """`start + tap * dilation - padding`; below 0 it is a large unsigned number."""
+    moved = code.add(start, code.multiply(tap, code.index(dilation)))
+    return _minus(code, moved, code.index(padding))
