@@ -13,6 +13,7 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
+from sparsert_ir.dealing import deal_rows
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
@@ -21,8 +22,7 @@ from sparsert_ir.dialects.sparsert import (
     TiledSpmmOp,
 )
 from sparsert_ir.errors import IRError
-from sparsert_ir.packing import similar_panels
-from sparsert_ir.partition import balanced_panels, whole_splits
+from sparsert_ir.partition import whole_splits
 from sparsert_ir.schedule import Schedule
 
 
@@ -46,8 +46,7 @@ class PartitionRows(RewritePattern):
             schedule = replace(schedule, rows_per_panel=self.rows_per_panel)
         constant = constant_weight(op.weight, "sparsert-partition")
         lengths = to_numpy(constant.row_offsets)
-        deal = balanced_panels if schedule.lowering == "code" else similar_panels
-        panels = deal(lengths[1:] - lengths[:-1], schedule.rows_per_panel)
+        panels = deal_rows(lengths[1:] - lengths[:-1], schedule.lowering, schedule.rows_per_panel)
         splits = whole_splits(panels.shape[0], constant.shape[1])
         tiled = TiledSpmmOp(op, ScheduleAttr(schedule), to_dense(panels), to_dense(splits))
         rewriter.replace(op, tiled)

@@ -34,4 +34,14 @@ def test_documented_commands_run(
 
 def test_every_subcommand_is_documented() -> None:
     named = {shlex.split(command)[1] for command in COMMANDS}
-    assert named == {"inspect", "advise", "bench", "compile", "run", "tune", "doctor", "cache"}
+    assert named == {
+        "inspect",
+        "advise",
+        "bench",
+        "compile",
+        "run",
+        "tune",
+        "plot",
+        "doctor",
+        "cache",
+    }

@@ -60,3 +60,15 @@ def test_named_files_exist(document: str) -> None:
     ]
     assert named
     assert not missing
+
+
+def test_the_picture_is_small_and_its_command_makes_one(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    (command,) = re.findall(r"`(sparsert plot .*?)`", text, re.DOTALL)
+    prepare(tmp_path)
+    run(["sh", "-c", command], tmp_path)
+    picture = ROOT / "docs" / "pictures" / "panels.svg"
+    made = (tmp_path / "panels.svg").read_text()
+    assert picture.stat().st_size < 200_000
+    words = re.compile(r"<text[^>]*>(.*?)</text>")
+    assert words.findall(made) == words.findall(picture.read_text())

@@ -20,6 +20,10 @@ class ArgumentError(SparsertError, ValueError):
     """An argument of a public function is not acceptable."""
 
 
+class MissingExtraError(SparsertError, ImportError):
+    """A package that an optional part needs is not installed; the message names the extra."""
+
+
 class ScheduleError(SparsertError, ValueError):
     """A schedule does not fit the operation or the target; the message names the knob."""
 

@@ -74,6 +74,33 @@ def predict_us(schedule: Schedule, product: Product, limits: GpuLimits) -> float
     return max(least, time * (_SPILL_PENALTY if work.registers > _REGISTERS else 1.0))
 
 
+def time_parts(schedule: Schedule, product: Product, limits: GpuLimits) -> dict[str, float]:
+    """Microseconds of each limit that `predict_us` weighs, by name, in the order of the model.
+
+    Of code: the largest of the first three counts, times the imbalance of the blocks; the others
+    are added. Of data: both are added.
+    """
+    if schedule.lowering == "data":
+        return _data_parts(product, limits)
+    work = _Work(schedule, product, limits)
+    return {
+        "issue of instructions": work.issue_us,
+        "x into the multiprocessors": work.intake_us,
+        "loads through L1": work.loads_us,
+        "code that is new": work.fetch_us,
+        "latency": work.latency_us,
+    }
+
+
+def issue_rate(warps_in_step: float) -> float:
+    """Warp instructions per clock of one multiprocessor when so many warps share each fetched one.
+
+    Each warp that runs code of its own waits for its instructions to be fetched; four are issued
+    per clock at most.
+    """
+    return _PEAK_ISSUE * warps_in_step / (warps_in_step + _WARPS_FOR_HALF_ISSUE)
+
+
 def predict_dense_us(product: Product, mode: str, limits: GpuLimits) -> float:
     """Microseconds of the same product by a dense library in a math mode.
 
@@ -97,12 +124,16 @@ def predict_dense_us(product: Product, mode: str, limits: GpuLimits) -> float:
 
 
 def _predict_data_us(product: Product, limits: GpuLimits) -> float:
+    least = floor_us(limits, product.shape, product.nonzeros, product.columns, product.dtype)
+    return _START_US + max(LAUNCH_US + sum(_data_parts(product, limits).values()), least)
+
+
+def _data_parts(product: Product, limits: GpuLimits) -> dict[str, float]:
     entry = 4 if product.dtype == "f16" else 8
     stream = limits.bytes_us(product.nonzeros * entry) / _STREAM_EFFICIENCY
     gathers = product.nonzeros * product.columns / _GATHERS_PER_CLOCK
     gather = gathers / (limits.multiprocessors * limits.clock_ghz * 1e3)
-    least = floor_us(limits, product.shape, product.nonzeros, product.columns, product.dtype)
-    return _START_US + max(LAUNCH_US + stream + gather, least)
+    return {"nonzeros from memory": stream, "gathers of x": gather}
 
 
 @dataclass(frozen=True)
@@ -175,7 +206,7 @@ class _Work:
         neighbours = self._column_blocks if self.schedule.block_order == "columns" else 0.5
         resident = max(1.0, self._blocks / self.limits.multiprocessors)
         in_step = self.schedule.threads / _WARP * min(4.0, neighbours, resident)
-        rate = _PEAK_ISSUE * in_step / (in_step + _WARPS_FOR_HALF_ISSUE)
+        rate = issue_rate(in_step)
         rate *= min(4, self.schedule.k_groups) ** _DRIFTING_EXPONENT
         total = self._warps * self._instructions
         per_us = self.limits.multiprocessors * self._clocks_per_us * min(rate, _PEAK_ISSUE)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsert_ir.column_tiles import column_tiles
+from sparsert_ir.dealing import deal_rows
 from sparsert_ir.frontend import NUMPY_TYPES, Layer
-from sparsert_ir.partition import balanced_panels
 from sparsert_ir.work_shares import Part, panel_work, shares
 
 
@@ -26,7 +26,7 @@ def tiled_layout(layer: Layer, threads: int) -> TiledLayout:
     assert schedule is not None
     tiles = column_tiles(layer.columns, schedule.columns_per_thread)
     lengths = layer.matrix.row_lengths
-    panels = balanced_panels(lengths, schedule.rows_per_panel)
+    panels = deal_rows(lengths, schedule.lowering, schedule.rows_per_panel)
     dealt = shares(tiles, panel_work(lengths, panels), threads)
     sum_type = NUMPY_TYPES[layer.dtype] if schedule.accumulation == "plain" else "float32"
     copy = layer.matrix.shape[1] * tiles.row_stride * np.dtype(sum_type).itemsize

@@ -91,8 +91,8 @@ def _kernel_facts(matrix: "SparseMatrix", options: argparse.Namespace) -> dict[s
     from sparsert_ir.budget import CodeEstimate
     from sparsert_ir.compiler import target_of
     from sparsert_ir.cost_model import choose_lowering, default_gpu_schedule
+    from sparsert_ir.dealing import deal_rows
     from sparsert_ir.limits import floor_us, limits_of
-    from sparsert_ir.partition import balanced_panels
     from sparsert_ir.prediction import Product, predict_us
 
     target = target_of(options.target or _DEFAULT_ARCHITECTURE)
@@ -103,7 +103,7 @@ def _kernel_facts(matrix: "SparseMatrix", options: argparse.Namespace) -> dict[s
     schedule = default_gpu_schedule(
         matrix.shape, options.n, options.dtype, matrix.nonzeros, chosen.lowering, target
     )
-    panels = balanced_panels(matrix.row_lengths, schedule.rows_per_panel)
+    panels = deal_rows(matrix.row_lengths, schedule.lowering, schedule.rows_per_panel)
     balanced = [int(matrix.row_lengths[rows[rows >= 0]].sum()) for rows in panels]
     height = panels.shape[1]
     in_order = [

@@ -7,7 +7,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from sparsert_ir.cli import advise, bench, cache, doctor, inspect, run, tune
+from sparsert_ir.cli import advise, bench, cache, doctor, inspect, plot, run, tune
 from sparsert_ir.cli import compile as compile_command
 from sparsert_ir.cli.report import Report, print_report
 from sparsert_ir.errors import SparsertError
@@ -15,7 +15,7 @@ from sparsert_ir.tools.command_parser import USER_MISTAKE, CommandParser, Versio
 from sparsert_ir.tools.diagnostics import printable, shortened
 
 INTERNAL_ERROR, INTERRUPTED = 70, 130
-_COMMANDS = (inspect, compile_command, run, advise, tune, bench, cache, doctor)
+_COMMANDS = (inspect, compile_command, run, advise, tune, bench, plot, cache, doctor)
 _EPILOG = """examples:
   sparsert advise weights.npz -n 196 --target sm_90     does sparse pay?
   sparsert compile weights.npz -n 196 -o layer.sparsert
