@@ -28,7 +28,6 @@ from sparsert_ir.tools.sparsert_opt import main as sparsert_opt
 from texts import docstring, fenced, page, table
 
 _DIALECTS = (Sparsert, Gpu, Nvvm, Llvm)
-_COMMANDS = ("inspect", "compile", "run", "advise", "tune", "bench", "cache", "doctor")
 
 
 def is_own(thing: type[Operation] | type[Attribute]) -> bool:
@@ -156,8 +155,9 @@ def exceptions() -> str:
 
 def commands() -> str:
     introduction = "The help of the two programs, as they print it."
-    parts = ["## sparsert\n", fenced(_help(sparsert))]
-    for name in _COMMANDS:
+    overview = _help(sparsert)
+    parts = ["## sparsert\n", fenced(overview)]
+    for name in re.findall(r"^ {4}([a-z]+)(?: {2,}|$)", overview, re.MULTILINE):
         parts += [f"### sparsert {name}\n", fenced(_help(sparsert, name))]
     parts += ["## sparsert-opt\n", fenced(_help(sparsert_opt))]
     return page("Command lines", introduction, parts)
