@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.runtime.device import find_gpu, probe_gpus
 from sparsert_ir.runtime.timing import time_launches
 from sparsert_ir.runtime.transfer import from_gpu, to_gpu
+from sparsert_ir.schedule_knobs import knobs_in_use
 
 PTX_TARGET = "sm_90"
 """What PTX is written for where there is no GPU."""
@@ -83,7 +84,9 @@ def _first_line(text: str) -> str:
 
 
 def _print_stages(kernel: Kernel) -> None:
-    knobs = ", ".join(f"{name} = {value}" for name, value in asdict(kernel.schedule).items())
+    place = "cpu" if kernel.target == "cpu" else "gpu"
+    used = knobs_in_use(kernel.schedule, place, kernel.compilation.layer.dtype)
+    knobs = ", ".join(f"{name} = {value}" for name, value in used.items())
     print(f"schedule  {knobs}")
     stats = kernel.stats
     print(f"\n{'stage':28}{'ops':>8}{'ms':>10}")

@@ -126,6 +126,7 @@ def _check(product: ProductFunction) -> None:
     schedule = product.schedule
     if schedule.lowering != "data":
         raise ScheduleError(f"schedule: expected lowering = data here, got {schedule.lowering}")
+    product.check_schedule("gpu")
     sharers = product.panel_height * schedule.column_groups
     if sharers > WARP or WARP % sharers:
         raise ScheduleError(
@@ -140,7 +141,6 @@ def _check(product: ProductFunction) -> None:
     for knob, allowed in (
         ("columns_per_thread", (1, 2, 4, 8, 16)),
         ("chunk", (1, 2, 4, 8)),
-        ("k_groups", (1,)),
     ):
         if getattr(schedule, knob) not in allowed:
             numbers = ", ".join(map(str, allowed))

@@ -21,7 +21,7 @@ class MapToCpu(ModulePass):
     A convolution becomes `@NAME`, which makes a padded copy of x (see `sparsert_ir.padding`), and
     the functions that it calls; the lanes of its kernel are one column wide.
 
-    Requires: as `sparsert-map-to-gpu`; no K groups.
+    Requires: as `sparsert-map-to-gpu`; one K group; a schedule without knobs of GPUs.
     Guarantees: memrefs instead of tensors; arguments are the inputs, y, the buffer where there is
     one, then the four bounds; lanes are as wide as tiles.
     """
@@ -30,6 +30,7 @@ class MapToCpu(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
+            product.check_schedule("cpu")
             window = product.product.window
             if window is None:
                 made = TiledProduct(product).functions()

@@ -51,8 +51,6 @@ class MapToGpu(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
-            if product.schedule.staging != "none":
-                raise ScheduleError("schedule: staging = copy is for CPUs; use staging = none")
             module = KernelBuilder(product).build()
             op.body.block.insert_op_after(module, product.function)
             _replace_body_with_launch(product, module.sym_name.data)
@@ -299,6 +297,7 @@ def _check_launch(product: ProductFunction) -> None:
     schedule = product.schedule
     if schedule.lowering != "code":
         raise ScheduleError(f"schedule: expected lowering = code here, got {schedule.lowering}")
+    product.check_schedule("gpu")
     if schedule.block_threads > 1024:
         raise ScheduleError(
             "schedule: threads * k_groups * panels_per_block must be at most 1024,"

@@ -67,7 +67,7 @@ def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
     schedule = draw(st.none() | given)
     if schedule is not None and on_cpu:
         width = min(schedule.columns_per_thread, columns)
-        schedule = replace(schedule, columns_per_thread=width)
+        schedule = replace(schedule, columns_per_thread=width, staging="none")
     if schedule is not None and pipeline == GPU_DATA:
         assume(schedule.threads % (schedule.columns_per_thread * schedule.column_groups) == 0)
     elif schedule is not None and not on_cpu:

@@ -100,20 +100,24 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
     if gpu:
         pairs = dtype == "f16"
         widths = [w for w in (1, 2, 4, 8) if columns % w == 0 or (w == 2 and pairs)]
-    return Schedule(
+    schedule = Schedule(
         lowering="data" if pipeline == CPU_DATA else "code",
         rows_per_panel=draw(st.sampled_from((1, 2, 3, 7, 16, 64))),
-        k_groups=draw(st.integers(1, 5)) if gpu else 1,
         columns_per_thread=draw(st.sampled_from(widths)),
+        accumulation=draw(st.sampled_from(("plain", "folded", "f32"))),
+        fold_length=draw(st.sampled_from((1, 2, 5, 16))),
+    )
+    if not gpu:
+        return replace(schedule, staging=draw(st.sampled_from(("none", "copy"))))
+    return replace(
+        schedule,
+        k_groups=draw(st.integers(1, 5)),
         threads=draw(st.sampled_from((1, 3, 8, 32, 64))),
         column_tiles=draw(st.integers(1, 3)),
         panels_per_block=draw(st.integers(1, 4)),
         block_order=draw(st.sampled_from(("columns", "panels"))),
         stores=draw(st.sampled_from(("cached", "streaming"))),
-        staging="none" if gpu else draw(st.sampled_from(("none", "copy"))),
-        accumulation=draw(st.sampled_from(("plain", "folded", "f32"))),
-        fold_length=draw(st.sampled_from((1, 2, 5, 16))),
-        launch=draw(st.sampled_from(("serial", "overlapped"))) if gpu else "serial",
+        launch=draw(st.sampled_from(("serial", "overlapped"))),
     )
 
 

@@ -34,6 +34,7 @@ from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.schedule import Lowering, Schedule
+from sparsert_ir.schedule_knobs import check_knobs
 
 if TYPE_CHECKING:
     from sparsert_ir.tuner.record import TuningRecord
@@ -314,6 +315,8 @@ def _schedule(
         raise ArgumentError(
             f"lowering: expected the schedule's, {schedule.lowering}, or None, got {lowering}"
         )
+    place = "cpu" if target == "cpu" else "gpu"
+    check_knobs(schedule, place, convolution=layer.window is not None)
     if schedule.launch == "overlapped" and not _overlaps(target):
         raise ScheduleError(
             f"schedule: launch = overlapped needs target sm_{OVERLAP_FROM} or later, got {target}"

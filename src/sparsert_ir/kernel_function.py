@@ -1,4 +1,4 @@
-"""What the two mapping passes share: reading a tensor function that is one product."""
+"""What the mapping passes share: reading a tensor function that is one product."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -10,8 +10,9 @@ from xdsl.ir import Attribute, BlockArgument, SSAValue
 from sparsert_ir.building import memref_of
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp, WindowAttr
-from sparsert_ir.errors import IRError
+from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule_knobs import Place, check_knobs
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,19 @@ class ProductFunction:
 
     def schedule_attr(self) -> ScheduleAttr:
         return self.product.schedule
+
+    def check_schedule(self, place: Place) -> None:
+        """Raise ScheduleError where the schedule asks for what is not done there, or for other K
+        groups than the product has.
+        """
+        schedule = self.schedule
+        check_knobs(schedule, place, convolution=self.product.window is not None)
+        groups = self.product.splits.get_shape()[1] - 1
+        if groups != schedule.k_groups:
+            raise ScheduleError(
+                f"schedule: expected k_groups = {groups}, the K groups of the product, got"
+                f" {schedule.k_groups}; run sparsert-split-k for others"
+            )
 
 
 def product_functions(module: ModuleOp, user: str) -> list[ProductFunction]:

@@ -24,29 +24,32 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How `y = act(W @ x + bias)` is mapped to threads.
+    """How `y = act(W @ x + bias)` is mapped to threads. A knob that means nothing for the target
+    and lowering must be left at its default (see `sparsert_ir.schedule_knobs`).
 
     lowering:           "code" bakes the matrix into instructions, "data" streams it from memory.
     rows_per_panel:     rows whose sums one thread holds in registers.
-    k_groups:           threads that share a panel's nonzeros; sums are added in a fixed order.
+    k_groups:           code on a GPU only: threads that share a panel's nonzeros; their sums are
+                        added in a fixed order.
     columns_per_thread: adjacent columns of x and y that one thread computes; on a CPU the columns
                         of a tile, which every panel computes before the next tile.
-    threads:            threads along the columns in a block; 1 on a CPU.
-    column_tiles:       column tiles that one block computes one after another.
-    panels_per_block:   panels computed side by side in a block by different warps.
-    block_order:        which index moves fastest over consecutive blocks.
-    stores:             "streaming" marks y as not to be kept in caches.
+    threads:            GPU only: threads of a block along the columns; for data, all of them.
+    column_tiles:       code on a GPU only: column tiles that one block computes one after another.
+    panels_per_block:   code on a GPU only: panels that different warps of a block compute side by
+                        side.
+    block_order:        code on a GPU only: which index moves fastest over consecutive blocks.
+    stores:             GPU only: "streaming" marks y as not to be kept in caches.
     staging:            CPU only: "copy" copies each tile of x to a dense buffer before it is used.
     accumulation:       f16 only: "plain" adds in f16, "folded" adds at most `fold_length`
                         products in f16 before adding them in f32, "f32" adds every product in f32.
     fold_length:        products per f16 partial sum when `accumulation` is "folded".
-    chunk:              data only: adjacent nonzeros that one lane loads at once.
-    stages:             data only: chunks that a lane has on their way at once.
-    column_groups:      data only: lanes of a warp that share a nonzero, each with its own
+    chunk:              data on a GPU only: adjacent nonzeros that one lane loads at once.
+    stages:             data on a GPU only: chunks that a lane has on their way at once.
+    column_groups:      data on a GPU only: lanes of a warp that share a nonzero, each with its own
                         `columns_per_thread` columns.
-    launch:             "overlapped" lets the kernel start while the one before it on the stream
-                        still runs; it waits before it touches x, the residual or y (sm_90 and
-                        later: programmatic dependent launch).
+    launch:             GPU only: "overlapped" lets the kernel start while the one before it on the
+                        stream still runs; it waits before it touches x, the residual or y (sm_90
+                        and later: programmatic dependent launch).
     """
 
     lowering: Lowering = "code"

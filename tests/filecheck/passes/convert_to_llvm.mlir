@@ -12,7 +12,7 @@
 // CHECK: gpu.launch_func @one_group_kernels::@one_group
 // CHECK-LABEL: gpu.module @one_group_kernels
 // CHECK-NOT: {{memref|arith|scf|index|gpu}}
-// CHECK: llvm.func @one_group(%[[X:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[R:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[Y:.*]]: !llvm.ptr<1> {llvm.noalias}) attributes {{{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 4, 1, 1>}
+// CHECK: llvm.func @one_group(%[[X:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[R:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[Y:.*]]: !llvm.ptr<1> {llvm.noalias}) attributes {{{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 1, 1, 1>}
 // CHECK: %[[BLOCK:.*]] = nvvm.read.ptx.sreg.ctaid.x : i32
 // CHECK: %[[PANEL:.*]] = nvvm.read.ptx.sreg.ctaid.y : i32
 // CHECK: %[[THREAD:.*]] = nvvm.read.ptx.sreg.tid.x : i32
@@ -42,6 +42,6 @@
 // CPU: llvm.return
 func.func @one_group(%x: tensor<4x8xf32>, %r: tensor<3x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
-  %0 = sparsert.tiled_spmm %w, %x bias dense<[5.0, 6.0, 7.0]> : tensor<3xf32> activation relu residual %r : tensor<3x8xf32> schedule <rows_per_panel = 2, threads = 4> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  %0 = sparsert.tiled_spmm %w, %x bias dense<[5.0, 6.0, 7.0]> : tensor<3xf32> activation relu residual %r : tensor<3x8xf32> schedule <rows_per_panel = 2, threads = 1> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
   func.return %0 : tensor<3x8xf32>
 }

@@ -63,7 +63,7 @@ func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
 
 // -----
 
-// expected-error@unknown {{k_groups must be one of 1, got 2}}
+// expected-error@unknown {{k_groups means nothing for a product with lowering = data on a GPU; expected its default, 1, got 2}}
 func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <lowering = data, rows_per_panel = 4, threads = 32, k_groups = 2> panels dense<[[0, 1, 2, -1]]> : tensor<1x4xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>

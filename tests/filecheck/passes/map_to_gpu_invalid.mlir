@@ -52,3 +52,21 @@ func.func @f(%x: tensor<4x8xf32>, %r: tensor<3x8xf32>) -> tensor<3x8xf32> {
   %0 = sparsert.tiled_spmm %w, %x bias dense<[5.0, 6.0, 7.0]> : tensor<3xf32> activation relu residual %r : tensor<3x8xf32> schedule <rows_per_panel = 2, threads = 4> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
   func.return %r : tensor<3x8xf32>
 }
+
+// -----
+
+// expected-error@unknown {{schedule: expected k_groups = 2, the K groups of the product, got 4; run sparsert-split-k for others}}
+func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, k_groups = 4> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 2, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  func.return %0 : tensor<3x8xf32>
+}
+
+// -----
+
+// expected-error@unknown {{schedule: chunk means nothing for a product with lowering = code on a GPU; expected its default, 4, got 8}}
+func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, k_groups = 2, chunk = 8> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 2, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  func.return %0 : tensor<3x8xf32>
+}

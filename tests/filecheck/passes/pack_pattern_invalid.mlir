@@ -1,8 +1,15 @@
-// RUN: sparsert-opt %s -p sparsert-map-to-cpu,sparsert-pack-pattern --verify-diagnostics
+// RUN: sparsert-opt %s -p sparsert-pack-pattern --verify-diagnostics
 
 // expected-error@unknown {{sparsert-pack-pattern: expected one K group}}
-func.func @f(%x: tensor<4x8xf32>, %r: tensor<3x8xf32>) -> tensor<3x8xf32> {
-  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
-  %0 = sparsert.tiled_spmm %w, %x bias dense<[5.0, 6.0, 7.0]> : tensor<3xf32> activation relu residual %r : tensor<3x8xf32> schedule <rows_per_panel = 2, k_groups = 2> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 1, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
-  func.return %0 : tensor<3x8xf32>
+func.func private @f_tiles(%x: memref<4x8xf32>, %y: memref<3x8xf32>, %first: index, %last: index, %begin: index, %end: index) attributes {sparsert.kernel} {
+  %one = arith.constant 1 : index
+  %zero = arith.constant 0 : index
+  scf.for %column = %first to %last step %one {
+    scf.for %panel = %begin to %end step %one {
+      %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+      %0, %1 = sparsert.panel_product %w, %x[%column] panel %panel group %zero panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 1, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xf32> -> f32, f32
+      sparsert.write_panel %0, %1 to %y[%column] panel %panel panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> : f32, f32 -> memref<3x8xf32>
+    }
+  }
+  func.return
 }

@@ -1,0 +1,53 @@
+"""Which knobs of a schedule mean something where: on a GPU or a CPU, for code or for data.
+
+A knob that would be ignored is refused, so that a schedule never says what the kernel does not do.
+"""
+
+from dataclasses import asdict, fields
+from typing import Literal, TypeAlias
+
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.schedule import Schedule
+
+Place: TypeAlias = Literal["gpu", "cpu"]
+
+_EVERYWHERE = ("lowering", "rows_per_panel", "columns_per_thread", "accumulation", "fold_length")
+_ON_GPUS = (*_EVERYWHERE, "threads", "stores", "launch")
+_KNOBS = {
+    ("gpu", "code"): (*_ON_GPUS, "k_groups", "column_tiles", "panels_per_block", "block_order"),
+    ("gpu", "data"): (*_ON_GPUS, "chunk", "stages", "column_groups"),
+    ("cpu", "code"): (*_EVERYWHERE, "staging"),
+    ("cpu", "data"): (*_EVERYWHERE, "staging"),
+}
+"""(Place, lowering) -> knobs that the mapping passes read."""
+
+
+def check_knobs(schedule: Schedule, place: Place, *, convolution: bool = False) -> None:
+    """Raise ScheduleError for a knob that is set but means nothing there.
+
+    `threads` may also be 1 on a CPU. A convolution on a CPU copies x where its padding asks for it,
+    whatever `staging` says.
+    """
+    used = set(_KNOBS[place, schedule.lowering])
+    if convolution:
+        used.discard("staging")
+    for field in fields(Schedule):
+        value = getattr(schedule, field.name)
+        neutral = value == field.default or (field.name, value) == ("threads", 1)
+        if field.name not in used and not neutral:
+            what = "a convolution" if convolution else "a product"
+            raise ScheduleError(
+                f"schedule: {field.name} means nothing for {what} with lowering ="
+                f" {schedule.lowering} on a {place.upper()}; expected its default,"
+                f" {field.default}, got {value}"
+            )
+
+
+def knobs_in_use(schedule: Schedule, place: Place, dtype: str) -> dict[str, int | str]:
+    """The knobs that decide how a kernel of this element type runs, in the order of `Schedule`."""
+    used = set(_KNOBS[place, schedule.lowering])
+    if dtype != "f16":
+        used.remove("accumulation")
+    if dtype != "f16" or schedule.accumulation != "folded":
+        used.remove("fold_length")
+    return {name: value for name, value in asdict(schedule).items() if name in used}
