@@ -1,6 +1,6 @@
 """sparsert-vectorize: give each thread several adjacent columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from xdsl.context import Context
@@ -22,6 +22,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
+from sparsert_ir.schedule import Schedule
 
 _ELEMENTWISE = (arith.AddfOp, arith.MaximumfOp, arith.ExtFOp, arith.TruncFOp)
 _WORKGROUP_MEMORY = 3
@@ -36,7 +37,8 @@ class Vectorize(ModulePass):
     aligned.
 
     Requires: a mapping pass; lanes of one column; the pattern not yet unrolled.
-    Guarantees: the same result with fewer threads; the launch covers all columns.
+    Guarantees: the same result with fewer threads; the launch covers all columns; the kernel's
+    schedule says so.
     """
 
     name = "sparsert-vectorize"
@@ -67,10 +69,14 @@ class Vectorize(ModulePass):
             _widen_launch(module, name, width)
 
     def _width(self, kernel: Operation) -> int:
+        """Columns of a lane; a schedule that says otherwise is brought in line."""
+        known = kernel.attributes.get("sparsert.schedule")
+        schedule = known.data if isinstance(known, ScheduleAttr) else Schedule()
         if self.columns_per_thread is not None:
-            return self.columns_per_thread
-        schedule = kernel.attributes.get("sparsert.schedule")
-        return schedule.data.columns_per_thread if isinstance(schedule, ScheduleAttr) else 1
+            schedule = replace(schedule, columns_per_thread=self.columns_per_thread)
+        if isinstance(known, ScheduleAttr):
+            kernel.attributes["sparsert.schedule"] = ScheduleAttr(schedule)
+        return schedule.columns_per_thread
 
 
 def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:

@@ -119,6 +119,23 @@ def test_only_constants_are_read_before_the_kernel_before_is_done(launch: Any) -
     assert "ld.global.nc" in after
 
 
+@pytest.mark.parametrize("residual", ["before", "after"])
+@pytest.mark.parametrize("k_groups", [1, 2])
+@pytest.mark.parametrize("launch", ["serial", "overlapped"])
+def test_what_the_kernel_before_may_write_is_not_taken_to_be_constant(
+    launch: Any, k_groups: int, residual: Any
+) -> None:
+    """x and the residual are read only after the wait, and not through the read-only cache."""
+    schedule = Schedule(rows_per_panel=4, threads=32, k_groups=k_groups, launch=launch)
+    kernel = sparsert_ir.compile(
+        pruned(16, 32, 0.3), 32, residual=residual, target="sm_90", schedule=schedule
+    )
+    before, _, after = kernel.ptx.rpartition("griddepcontrol.wait")
+    assert ("ld.global.nc" in after) == (launch == "serial")
+    assert "ld.global" in after
+    assert "ld.global" not in before
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_ptx_is_for_the_target(architecture: str) -> None:
     ptx = sparsert_ir.compile(np.eye(2), 4, target=architecture).ptx

@@ -310,7 +310,8 @@ def _add_residual(
     pointer = LanePointer.of(writer, op.residual, element)
     if op.second is not None and len(op.residual) == 1:
         pointer = pointer.with_second(writer.name(op.second))
-    loaded = pointer.load(x_lane, offset, INVARIANT_LOAD)
+    note = INVARIANT_LOAD if op.invariant is not None else ""
+    loaded = pointer.load(x_lane, offset, note)
     return [
         writer.assign(f"fadd {lane.type} {piece}, {other}")
         for piece, other in zip(

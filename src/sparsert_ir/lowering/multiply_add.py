@@ -111,6 +111,7 @@ def lower_write_rows(lowering: FunctionLowering, op: WriteRowsOp) -> Sequence[SS
     names = ("bias", "activation", "residual_after_activation", "streaming")
     properties = {name: op.properties.get(name) for name in names}
     properties["element_type"] = kind.element_type
+    properties["invariant"] = UnitAttr() if op.residual in lowering.read_only else None
     properties["offsets"] = to_dense(_offsets(kind, op.window, to_numpy(op.rows)))
     y, *residual = [lane.pointers for lane in lanes]
     sums = lowering.values(op.sums)

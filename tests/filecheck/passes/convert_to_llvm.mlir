@@ -25,7 +25,7 @@
 // CHECK: %[[S0:.*]], %[[S1:.*]] = sparsert.ptr_accumulate %[[X_HERE]] invariant f32 offsets dense<[0, 16]> : tensor<2xi32> rows dense<0> : tensor<2xi32> values dense<[1.000000e+00, 2.000000e+00]>
 // CHECK: %[[Y_HERE:.*]] = llvm.getelementptr inbounds %[[Y]][%[[COLUMN]]]
 // CHECK: %[[R_HERE:.*]] = llvm.getelementptr inbounds %[[R]][%[[COLUMN]]]
-// CHECK: sparsert.ptr_write_rows %[[S0]], %[[S1]] to %[[Y_HERE]] f32 offsets dense<[0, -1]> : tensor<2xi32> bias dense<[5.000000e+00, 0.000000e+00]> : tensor<2xf32> activation relu residual %[[R_HERE]]
+// CHECK: sparsert.ptr_write_rows %[[S0]], %[[S1]] to %[[Y_HERE]] f32 offsets dense<[0, -1]> : tensor<2xi32> bias dense<[5.000000e+00, 0.000000e+00]> : tensor<2xf32> activation relu residual %[[R_HERE]] : !llvm.ptr<1> invariant
 // CHECK: sparsert.ptr_accumulate {{.*}} offsets dense<[8, 24]>
 // CHECK: sparsert.ptr_write_rows {{.*}} offsets dense<[8, 16]>
 // CHECK: llvm.return

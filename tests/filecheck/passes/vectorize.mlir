@@ -4,7 +4,7 @@
 // GPU: sparsert.column_tiles 8 by 4 x 4
 // GPU: gpu.launch_func @product_kernels::@product
 // GPU: sym_name = "partial_sums", type = memref<2x2x16xf32, 3 : i64>
-// GPU: gpu.func @product
+// GPU: gpu.func @product({{.*}} attributes {sparsert.schedule = #sparsert.schedule<{{.*}}columns_per_thread = 4{{.*}}>}
 // GPU: %[[COLUMN:.*]] = sparsert.first_column %{{.*}} x 4
 // GPU: %[[S0:.*]], %[[S1:.*]] = sparsert.panel_product {{.*}} -> vector<4xf32>, vector<4xf32>
 // GPU: %[[SUMS:.*]] = memref.get_global @partial_sums : memref<2x2x16xf32, 3 : i64>

@@ -2,7 +2,9 @@
 // RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=16}' 2>&1 | filecheck %s --check-prefix=MULTIPLE
 // RUN: not sparsert-opt %s -p 'sparsert-vectorize{columns-per-thread=16}' 2>&1 | filecheck %s --check-prefix=FITS
 // RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=2},sparsert-vectorize{columns-per-thread=2}' 2>&1 | filecheck %s --check-prefix=TWICE
+// RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=0}' 2>&1 | filecheck %s --check-prefix=NONE
 
+// NONE: error: sparsert-vectorize: schedule: columns_per_thread must be a whole number of 1 or more, got 0
 // POWER: error: sparsert-vectorize: schedule: columns_per_thread must be a power of two on a GPU, got 3
 // MULTIPLE: error: sparsert-vectorize: schedule: columns_per_thread = 16 needs a number of columns that is a multiple of it (or pairs of f16), got N = 8
 // FITS: error: sparsert-vectorize: schedule: columns_per_thread = 16 needs at least as many columns, got N = 8

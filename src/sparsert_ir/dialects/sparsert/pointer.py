@@ -126,7 +126,8 @@ class PtrWriteRowsOp(IRDLOperation):
     """`sparsert.write_rows` on pointers: sum r goes to `y[offsets[r] + lane...]` (-1: nowhere).
 
     With several pointers each column of the lane is stored through its own. `second` guards the
-    second column of a pair that is stored column by column.
+    second column of a pair that is stored column by column. With `invariant` nothing writes the
+    residual while the kernel runs.
     """
 
     name = "sparsert.ptr_write_rows"
@@ -140,6 +141,7 @@ class PtrWriteRowsOp(IRDLOperation):
     bias = opt_prop_def(DENSE)
     activation = opt_prop_def(ActivationAttr)
     residual_after_activation = opt_prop_def(UnitAttr)
+    invariant = opt_prop_def(UnitAttr)
     streaming = opt_prop_def(UnitAttr)
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
@@ -148,7 +150,8 @@ class PtrWriteRowsOp(IRDLOperation):
     assembly_format = (
         "$sums `to` $y $element_type `offsets` $offsets (`bias` $bias^)?"
         " (`activation` $activation^)? (`residual` $residual^ `:` type($residual))?"
-        " (`residual_after_activation` $residual_after_activation^)? (`streaming` $streaming^)?"
+        " (`residual_after_activation` $residual_after_activation^)? (`invariant` $invariant^)?"
+        " (`streaming` $streaming^)?"
         " (`second` $second^ `:` type($second))? attr-dict `:` type($sums) `->` type($y)"
     )
 
