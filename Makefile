@@ -25,7 +25,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@touch $(READY)
 
 .PHONY: demo
-demo: $(READY) ## compile a small sparse layer, show each stage, run it and check the numbers
+demo: $(READY) ## compile a pruned layer, show each stage, run it, check the numbers and time it
 	$(BIN)/python examples/demo.py
 
 .PHONY: test

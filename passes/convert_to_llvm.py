@@ -23,8 +23,9 @@ from sparsert_ir.dense import Dense
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import AccumulateOp, LoadColumnsOp, WriteRowsOp
 from sparsert_ir.errors import IRError
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.lowering.control_flow import CONTROL_FLOW
-from sparsert_ir.lowering.function import GPU, HOST, WORKGROUP, FunctionLowering, Rules, Target
+from sparsert_ir.lowering.function import GPU, HOST, FunctionLowering, Rules, Target
 from sparsert_ir.lowering.launch import LAUNCH
 from sparsert_ir.lowering.memory import MEMORY, element_bytes, library_functions
 from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD, SHARED
@@ -33,8 +34,6 @@ from sparsert_ir.lowering.numbers import NUMBERS
 RULES: Rules = {**CONTROL_FLOW, **NUMBERS, **MEMORY, **MULTIPLY_ADD, **LAUNCH}
 CONSTANTS = "sparsert.constants"
 """Attribute of a kernel: how many of its last arguments are constants of the module."""
-STATIC_SHARED_MEMORY = 48 * 1024
-"""Bytes of workgroup memory that a kernel can declare; more is asked for at the launch."""
 _TABLE_ALIGNMENT = 16
 
 
@@ -204,5 +203,5 @@ def _function_attributes(op: gpu.FuncOp | func.FuncOp) -> dict[str, Attribute]:
         if op.kernel is not None:
             attributes["nvvm.kernel"] = UnitAttr()
         if op.known_block_size is not None:
-            attributes["nvvm.maxntid"] = op.known_block_size
+            attributes["nvvm.reqntid"] = op.known_block_size
     return attributes

@@ -43,16 +43,14 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import RowWriter, convert, splat, with_element
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP, WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction, product_functions
-from sparsert_ir.packing import WARP, StreamLayout, pack_stream
+from sparsert_ir.packing import StreamLayout, pack_stream
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.staging import SliceCopy
 from sparsert_ir.window_staging import WindowCopy
 
 X_SLICE = "x_slice"
-SHARED_MEMORY = 48 * 1024
-"""Bytes of shared memory of a block that every GPU has."""
-_WORKGROUP_MEMORY = 3
 _PIECE_BYTES = 16
 """The array in shared memory is made of such."""
 _INDEX_LIMIT = 2**16 - 1
@@ -78,7 +76,7 @@ class MapDataToGpu(ModulePass):
 
     name = "sparsert-map-data-to-gpu"
 
-    shared_memory: int = SHARED_MEMORY
+    shared_memory: int = STATIC_SHARED_MEMORY
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
@@ -133,10 +131,10 @@ def _check(product: ProductFunction) -> None:
             "schedule: with lowering = data, rows_per_panel * column_groups must divide"
             f" {WARP}, got {product.panel_height} * {schedule.column_groups}"
         )
-    if schedule.threads % WARP or schedule.threads > 1024:
+    if schedule.threads % WARP or schedule.threads > BLOCK_THREADS:
         raise ScheduleError(
-            "schedule: with lowering = data, threads must be a multiple of 32 up to 1024, got"
-            f" {schedule.threads}"
+            f"schedule: with lowering = data, threads must be a multiple of {WARP} up to"
+            f" {BLOCK_THREADS}, got {schedule.threads}"
         )
     for knob, allowed in (
         ("columns_per_thread", (1, 2, 4, 8, 16)),
@@ -253,7 +251,7 @@ class StreamKernelBuilder:
         element_type = self.product.element_type
         together = _PIECE_BYTES // gcd(_PIECE_BYTES, self.layout.row_bytes)
         rows = -(-(self.layout.slice_columns + 1) // together) * together
-        return array_type([rows, self._tile], element_type, _WORKGROUP_MEMORY)
+        return array_type([rows, self._tile], element_type, WORKGROUP)
 
     def constants(self) -> list[Operation]:
         """The packed arrays as constants of the module."""

@@ -26,12 +26,12 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CONSTANT, STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction, product_functions
 
 PARTIAL_SUMS = "partial_sums"
 PANEL_ROWS = "panel_rows"
 BIAS = "bias"
-CONSTANT_MEMORY, WORKGROUP_MEMORY = 4, 3
 _CONSTANT_MEMORY_BYTES = 48 * 1024
 
 
@@ -128,13 +128,13 @@ class KernelBuilder:
     def _table_space(self) -> int | None:
         """Constant memory while the tables fit there."""
         rows = self.product.panel_count * self.product.panel_height
-        return CONSTANT_MEMORY if 8 * rows <= _CONSTANT_MEMORY_BYTES else None
+        return CONSTANT if 8 * rows <= _CONSTANT_MEMORY_BYTES else None
 
     def partial_sums_type(self) -> MemRefType[Attribute]:
         schedule = self.product.schedule
         groups = schedule.panels_per_block * schedule.k_groups
         shape = [groups, self.product.panel_height, schedule.threads]
-        return array_type(shape, self.product.sum_type, WORKGROUP_MEMORY)
+        return array_type(shape, self.product.sum_type, WORKGROUP)
 
     def _write_body(self, code: Code, block: Block) -> None:
         schedule = self.product.schedule
@@ -298,10 +298,10 @@ def _check_launch(product: ProductFunction) -> None:
     if schedule.lowering != "code":
         raise ScheduleError(f"schedule: expected lowering = code here, got {schedule.lowering}")
     product.check_schedule("gpu")
-    if schedule.block_threads > 1024:
+    if schedule.block_threads > BLOCK_THREADS:
         raise ScheduleError(
-            "schedule: threads * k_groups * panels_per_block must be at most 1024,"
-            f" got {schedule.block_threads}"
+            "schedule: threads * k_groups * panels_per_block must be at most"
+            f" {BLOCK_THREADS}, got {schedule.block_threads}"
         )
     if schedule.panels_per_block > 64:
         raise ScheduleError(
@@ -310,9 +310,9 @@ def _check_launch(product: ProductFunction) -> None:
     shape = KernelBuilder(product).partial_sums_type().get_shape()
     wide = schedule.columns_per_thread * product.sum_type.bitwidth // 8
     bytes_needed = shape[0] * shape[1] * shape[2] * wide if schedule.k_groups > 1 else 0
-    if bytes_needed > 48 * 1024:
+    if bytes_needed > STATIC_SHARED_MEMORY:
         raise ScheduleError(
-            "schedule: partial sums must fit in 49152 bytes of workgroup memory, got"
-            f" {bytes_needed} (k_groups * panels_per_block * rows_per_panel * threads *"
+            f"schedule: partial sums must fit in {STATIC_SHARED_MEMORY} bytes of workgroup memory,"
+            f" got {bytes_needed} (k_groups * panels_per_block * rows_per_panel * threads *"
             " columns_per_thread * element size)"
         )

@@ -9,11 +9,9 @@ from xdsl.passes import ModulePass
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import ScheduleAttr, TiledSpmmOp
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu_facts import BLOCK_THREADS
 from sparsert_ir.partition import balanced_splits
 from sparsert_ir.passes.partition import constant_weight
-
-_BLOCK_THREADS = 1024
-"""Threads that a block can have: CUDA C++ Programming Guide, "Compute Capabilities"."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class SplitK(ModulePass):
         schedule = tiled.schedule.data
         if self.groups is not None:
             schedule = replace(schedule, k_groups=self.groups)
-        if schedule.k_groups > _BLOCK_THREADS:
+        if schedule.k_groups > BLOCK_THREADS:
             raise ScheduleError(
-                f"schedule: k_groups must be at most {_BLOCK_THREADS}, the threads of a block, got"
+                f"schedule: k_groups must be at most {BLOCK_THREADS}, the threads of a block, got"
                 f" {schedule.k_groups}"
             )
         constant = constant_weight(tiled.weight, self.name)

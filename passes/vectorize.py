@@ -22,10 +22,10 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.schedule import Schedule
 
 _ELEMENTWISE = (arith.AddfOp, arith.MaximumfOp, arith.ExtFOp, arith.TruncFOp)
-_WORKGROUP_MEMORY = 3
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,12 @@ def _widen_workgroup_memory(kernels: gpu.ModuleOp, width: int) -> None:
 
 def _in_workgroup(kind: Attribute) -> bool:
     space = cast(MemRefType[Attribute], kind).memory_space
-    return isinstance(space, IntegerAttr) and space.value.data == _WORKGROUP_MEMORY
+    return isinstance(space, IntegerAttr) and space.value.data == WORKGROUP
 
 
 def _widened(kind: MemRefType[Attribute], width: int) -> MemRefType[Attribute]:
     *outer, last = kind.get_shape()
-    return array_type([*outer, last * width], kind.element_type, _WORKGROUP_MEMORY)
+    return array_type([*outer, last * width], kind.element_type, WORKGROUP)
 
 
 def _widen_launch(module: ModuleOp, kernel: SymbolRefAttr, width: int) -> None:

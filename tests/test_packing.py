@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsert_ir.dense import Array, IntArray
+from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.packing import WARP, Stream, StreamLayout, pack_stream, similar_panels
+from sparsert_ir.packing import Stream, StreamLayout, pack_stream, similar_panels
 
 
 @dataclass(frozen=True)

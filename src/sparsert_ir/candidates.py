@@ -16,9 +16,9 @@ from sparsert_ir.cost_model import (
     default_lowering,
 )
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
+from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.packing import WARP
 from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Accumulation, Schedule
 
@@ -30,9 +30,7 @@ _K_GROUPS = (1, 2, 4, 8, 16)
 _THREADS = (32, 64, 128, 256, 512)
 _COLUMN_TILES = (1, 2, 4, 8, 16)
 _PANELS_PER_BLOCK = (1, 2, 4, 8)
-_BLOCK_LIMIT = 1024
 _LARGE_N = 4000
-_PARTIAL_SUMS_LIMIT = 48 * 1024
 _STREAMING_BYTES = 16 * 2**20
 """x and y together; below it the L2 cache keeps both whatever the stores say."""
 
@@ -207,7 +205,7 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
     panels = -(-shape[0] // one.rows_per_panel)
     across = one.threads * one.columns_per_thread
     tiles = -(-columns // across)
-    if one.block_threads > _BLOCK_LIMIT or one.column_tiles > tiles:
+    if one.block_threads > BLOCK_THREADS or one.column_tiles > tiles:
         return False
     if one.panels_per_block > panels or (one.k_groups > 1 and shape[1] < 4 * one.k_groups):
         return False
@@ -217,7 +215,7 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
         return False
     sums = one.block_threads * one.rows_per_panel * one.columns_per_thread
     wide = 2 if dtype == "f16" and one.accumulation == "plain" else 4
-    if one.k_groups > 1 and sums * wide > _PARTIAL_SUMS_LIMIT:
+    if one.k_groups > 1 and sums * wide > STATIC_SHARED_MEMORY:
         return False
     blocks = -(-panels // one.panels_per_block) * -(-tiles // one.column_tiles)
     warps = blocks * one.block_threads // WARP

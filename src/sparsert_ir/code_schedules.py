@@ -8,10 +8,10 @@ of x that is taken in meets many rows.
 
 import math
 
+from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.schedule import Schedule
 
 _INSTRUCTION_BYTES = 16
-_WARP = 32
 _LARGE_N = 4000
 _TALLEST_PANEL, _LOWEST_TALL_PANEL = 96, 40
 _MOST_THREADS = 512
@@ -83,7 +83,7 @@ def _one_wave(rows: int, columns: int, width: int, multiprocessors: int) -> Sche
     blocks_across = max(1, multiprocessors // panels)
     lanes = math.ceil(columns / (blocks_across * width))
     tiles = math.ceil(lanes / _MOST_THREADS)
-    threads = _WARP * math.ceil(lanes / (tiles * _WARP))
+    threads = WARP * math.ceil(lanes / (tiles * WARP))
     return Schedule(
         rows_per_panel=height,
         threads=threads,

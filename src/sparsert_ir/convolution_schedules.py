@@ -10,6 +10,7 @@ from sparsert_ir.cost_model import (
     LoweringChoice,
     architecture_number,
 )
+from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
 from sparsert_ir.padding import padded_copy
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.window import Window
@@ -18,8 +19,6 @@ _WIDEST_LANE = 128
 """Columns whose sums fill the vector registers of a CPU."""
 _USUAL_HEIGHT = 8
 """Rows of a panel, for the estimate of how much code a filter becomes."""
-_SUMS_BYTES = 48 * 1024
-"""Of workgroup memory that partial sums may take."""
 
 
 def convolution_lowering(
@@ -129,5 +128,10 @@ def _is_sensible(schedule: Schedule, columns: int, rows: int, dtype: str) -> boo
     sums = schedule.k_groups * schedule.rows_per_panel * per_block * element
     blocks = -(-columns // per_block) * -(-rows // schedule.rows_per_panel)
     warps = blocks * schedule.block_threads // 32
-    fits = schedule.k_groups == 1 or sums <= _SUMS_BYTES
-    return fits and schedule.block_threads <= 1024 and warps >= 264 and per_block < 2 * columns + 64
+    fits = schedule.k_groups == 1 or sums <= STATIC_SHARED_MEMORY
+    return (
+        fits
+        and schedule.block_threads <= BLOCK_THREADS
+        and warps >= 264
+        and per_block < 2 * columns + 64
+    )

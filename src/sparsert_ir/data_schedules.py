@@ -1,6 +1,6 @@
 """Which schedule to use on a GPU when the matrix is data and the user gives none."""
 
-from sparsert_ir.packing import WARP
+from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.schedule import Schedule
 
 _WIDEST_GATHER = 16

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsert_ir.dense import Array, IntArray
+from sparsert_ir.gpu_facts import WARP
 
-WARP = 32
 _WAVEFRONT_BYTES = 128
 """Bytes that shared memory delivers to a warp at once, one word from each bank."""
 _WORD_BYTES = 4

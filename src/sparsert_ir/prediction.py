@@ -12,13 +12,13 @@ measured. Good for comparing schedules and for "does sparse pay?"; never a promi
 import math
 from dataclasses import dataclass
 
+from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, floor_us
 from sparsert_ir.schedule import Schedule
 
 DENSE_MODES = {"f32": ("f32", "tf32"), "f16": ("f16",)}
 """Math modes in which a library multiplies dense matrices of an element type."""
 
-_WARP = 32
 _SERIAL_US = 0.5
 """What a launch costs that does not overlap with the kernel before it."""
 _PEAK_ISSUE = 4.0
@@ -164,7 +164,7 @@ class _Work:
     @property
     def _warps(self) -> float:
         """That pass through a panel once each, all panels together."""
-        return self._tiles * self._panels * max(1.0, self.schedule.threads / _WARP)
+        return self._tiles * self._panels * max(1.0, self.schedule.threads / WARP)
 
     @property
     def _touched(self) -> float:
@@ -205,7 +205,7 @@ class _Work:
         """Instructions over what is issued when so many warps share each fetched one."""
         neighbours = self._column_blocks if self.schedule.block_order == "columns" else 0.5
         resident = max(1.0, self._blocks / self.limits.multiprocessors)
-        in_step = self.schedule.threads / _WARP * min(4.0, neighbours, resident)
+        in_step = self.schedule.threads / WARP * min(4.0, neighbours, resident)
         rate = issue_rate(in_step)
         rate *= min(4, self.schedule.k_groups) ** _DRIFTING_EXPONENT
         total = self._warps * self._instructions
@@ -250,7 +250,7 @@ class _Work:
         """One warp's way through its piece of the code, as often as rounds of warps follow."""
         schedule = self.schedule
         groups = schedule.k_groups
-        fitting = min(_MOST_WARPS, _REGISTER_FILE / _WARP / self.registers)
+        fitting = min(_MOST_WARPS, _REGISTER_FILE / WARP / self.registers)
         rounds = max(1.0, self._warps * groups / self.limits.multiprocessors / fitting)
         passes = self._instructions / groups * _CLOCKS_PER_COLD_INSTRUCTION
         clocks = passes + _LOAD_CLOCKS + (_REDUCTION_CLOCKS if groups > 1 else 0.0)

@@ -50,8 +50,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
-_BLOCK_THREADS = 1024
-"""Threads that a block can have: CUDA C++ Programming Guide, "Compute Capabilities"."""
+from sparsert_ir.gpu_facts import BLOCK_THREADS
 
 
 class _IndexOfDimension(IRDLOperation):
@@ -153,10 +152,10 @@ class ModuleOp(IRDLOperation):
 
 
 def _check_block_size(sizes: list[int]) -> None:
-    if len(sizes) != 3 or min(sizes) < 1 or math.prod(sizes) > _BLOCK_THREADS:
+    if len(sizes) != 3 or min(sizes) < 1 or math.prod(sizes) > BLOCK_THREADS:
         raise VerifyException(
             "expected three block sizes of 1 or more, of at most"
-            f" {_BLOCK_THREADS} threads together, got {sizes}"
+            f" {BLOCK_THREADS} threads together, got {sizes}"
         )
 
 

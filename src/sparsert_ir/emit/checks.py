@@ -12,11 +12,11 @@ from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr
 from xdsl.ir import Operation
 
 from sparsert_ir.errors import IRError
+from sparsert_ir.gpu_facts import BLOCK_THREADS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTRINSIC = re.compile(r"llvm\.[A-Za-z0-9_.]+")
 _ARGUMENT_FACTS = ("llvm.noalias", "llvm.readonly")
-_BLOCK_THREADS = 1024
 
 
 def check_module(module: Operation) -> None:
@@ -68,8 +68,8 @@ def _check_function(op: llvm.FuncOp) -> None:
     for described in op.arg_attrs.data if op.arg_attrs is not None else ():
         for fact in described.data:
             _expect(fact in _ARGUMENT_FACTS, f"one of {', '.join(_ARGUMENT_FACTS)}, got {fact}")
-    size = op.attributes.get("nvvm.maxntid")
+    size = op.attributes.get("nvvm.reqntid")
     if isinstance(size, DenseArrayBase):
         sizes = [int(extent) for extent in size.get_values()]
-        good = len(sizes) == 3 and min(sizes) >= 1 and math.prod(sizes) <= _BLOCK_THREADS
-        _expect(good, f"three sizes of a block of at most {_BLOCK_THREADS} threads, got {sizes}")
+        good = len(sizes) == 3 and min(sizes) >= 1 and math.prod(sizes) <= BLOCK_THREADS
+        _expect(good, f"three sizes of a block of at most {BLOCK_THREADS} threads, got {sizes}")

@@ -120,7 +120,7 @@ def _arguments(op: llvm.FuncOp, writer: FunctionWriter) -> str:
 
 
 def _facts(op: llvm.FuncOp) -> str:
-    size = op.attributes.get("nvvm.maxntid")
+    size = op.attributes.get("nvvm.reqntid")
     if not isinstance(size, DenseArrayBase):
         return ""
     threads = ",".join(str(extent) for extent in size.get_values())

@@ -8,10 +8,9 @@ import numpy as np
 from xdsl.ir import Operation
 
 from sparsert_ir.dialects import gpu
+from sparsert_ir.gpu_facts import BLOCK_THREADS, WARP
 from sparsert_ir.interpreter.machine import Frame, Handler, Launch, Operands, Triple, Value
 
-_BLOCK_THREADS_LIMIT = 1024
-_WARP = 32
 _AXES = ("x", "y", "z")
 
 
@@ -40,10 +39,10 @@ def _triple(numbers: list[int] | tuple[int, ...]) -> Triple:
 
 def _check_sizes(frame: Frame, op: Operation, kernel: gpu.FuncOp, launch: Launch) -> None:
     threads = prod(launch.block)
-    if min(launch.grid) < 1 or min(launch.block) < 1 or threads > _BLOCK_THREADS_LIMIT:
+    if min(launch.grid) < 1 or min(launch.block) < 1 or threads > BLOCK_THREADS:
         frame.fail(
             op,
-            f"expected at least one block of 1 to {_BLOCK_THREADS_LIMIT} threads, got a grid of"
+            f"expected at least one block of 1 to {BLOCK_THREADS} threads, got a grid of"
             f" {launch.grid} and blocks of {launch.block}",
         )
     known = kernel.known_block_size
@@ -98,9 +97,9 @@ def _shuffle(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(gpu.ShuffleOp, op)
     value = operands[0]
     thread = np.arange(frame.threads)
-    lane = thread % _WARP
+    lane = thread % WARP
     source_lane = _SOURCE_LANES[op.mode.data.value](lane, op.offset.value.data)
-    inside = (source_lane >= 0) & (source_lane < _WARP)
+    inside = (source_lane >= 0) & (source_lane < WARP)
     source = np.where(inside, thread - lane + source_lane, thread)
     missing = ~frame.mask[np.minimum(source[frame.lanes], frame.threads - 1)]
     missing |= source[frame.lanes] >= frame.threads

@@ -12,9 +12,8 @@ from xdsl.ir import Attribute
 
 from sparsert_ir.dense import Array, Dense, numpy_dtype
 from sparsert_ir.errors import InterpreterError
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.interpreter.races import AccessLog
-
-_WORKGROUP_MEMORY = 3
 
 
 @dataclass(eq=False)
@@ -81,7 +80,7 @@ def poisoned(shape: int | Sequence[int], dtype: np.dtype[Any]) -> Array:
 def is_workgroup(kind: MemRefType[Attribute]) -> bool:
     """Whether a memref lies in the memory of a block."""
     space = kind.memory_space
-    return isinstance(space, IntegerAttr) and space.value.data == _WORKGROUP_MEMORY
+    return isinstance(space, IntegerAttr) and space.value.data == WORKGROUP
 
 
 def static_shape(kind: MemRefType[Attribute]) -> tuple[int, ...]:

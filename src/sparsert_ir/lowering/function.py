@@ -17,9 +17,7 @@ from xdsl.dialects.llvm import ConstantOp, GEPOp, LLVMPointerType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from sparsert_ir.errors import IRError
-
-GLOBAL, WORKGROUP, CONSTANT = 1, 3, 4
-"""Address spaces of NVPTX: https://llvm.org/docs/NVPTXUsage.html#address-spaces"""
+from sparsert_ir.gpu_facts import GLOBAL
 
 OpT = TypeVar("OpT", bound=Operation)
 Rule: TypeAlias = Callable[["FunctionLowering", Operation], Sequence[SSAValue]]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsert_ir.errors import CallError, DeviceError
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.runtime.arrays import (
     DTYPE_BYTES,
     ArrayLibrary,
@@ -30,9 +31,6 @@ from sparsert_ir.runtime.program import LoadedKernel
 from sparsert_ir.runtime.streams import stream_handle
 
 Extent: TypeAlias = tuple[int, int, int]
-
-_STATIC_SHARED_LIMIT = 48 * 1024
-"""Bytes of shared memory that a block gets without asking for more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +343,7 @@ def _require_launchable(kernel: LoadedKernel, shape: LaunchShape) -> None:
             f"kernel @{kernel.name}: expected at most {kernel.max_threads} threads per block with"
             f" {kernel.registers} registers each, got {x * y * z}; choose a smaller block"
         )
-    if shape.shared_bytes <= _STATIC_SHARED_LIMIT - kernel.shared_bytes:
+    if shape.shared_bytes <= STATIC_SHARED_MEMORY - kernel.shared_bytes:
         return
     doing = f"kernel @{kernel.name}: asking for {shape.shared_bytes} bytes of shared memory"
     which = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

@@ -49,7 +49,7 @@ llvm.func @f(%x: i32) -> i32 {
 
 // expected-error@unknown {{LLVM IR text: expected three sizes of a block of at most 1024 threads, got [-1, 1, 1]}}
 gpu.module @m {
-  llvm.func @f() attributes {nvvm.kernel, nvvm.maxntid = array<i32: -1, 1, 1>} {
+  llvm.func @f() attributes {nvvm.kernel, nvvm.reqntid = array<i32: -1, 1, 1>} {
     llvm.return
   }
 }

@@ -12,7 +12,7 @@
 // CHECK: gpu.launch_func @one_group_kernels::@one_group
 // CHECK-LABEL: gpu.module @one_group_kernels
 // CHECK-NOT: {{memref|arith|scf|index|gpu}}
-// CHECK: llvm.func @one_group(%[[X:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[R:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[Y:.*]]: !llvm.ptr<1> {llvm.noalias}) attributes {{{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 1, 1, 1>}
+// CHECK: llvm.func @one_group(%[[X:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[R:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[Y:.*]]: !llvm.ptr<1> {llvm.noalias}) attributes {{{.*}}nvvm.kernel, nvvm.reqntid = array<i32: 1, 1, 1>}
 // CHECK: %[[BLOCK:.*]] = nvvm.read.ptx.sreg.ctaid.x : i32
 // CHECK: %[[PANEL:.*]] = nvvm.read.ptx.sreg.ctaid.y : i32
 // CHECK: %[[THREAD:.*]] = nvvm.read.ptx.sreg.tid.x : i32

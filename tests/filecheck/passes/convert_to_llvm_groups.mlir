@@ -7,7 +7,7 @@
 // CHECK: llvm.mlir.global internal constant @bias({{.*}}) {addr_space = 4 : i32, alignment = 16 : i64} : !llvm.array<3 x f32>
 // CHECK: llvm.mlir.global internal @partial_sums() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<16 x f32>
 // CHECK: llvm.func @two_groups
-// CHECK-SAME: nvvm.maxntid = array<i32: 4, 2, 1>
+// CHECK-SAME: nvvm.reqntid = array<i32: 4, 2, 1>
 // CHECK: %[[GROUP:.*]] = nvvm.read.ptx.sreg.tid.y : i32
 // CHECK: cf.switch
 // CHECK: ^[[JOIN:.*]](%[[S0:.*]]: f32, %[[S1:.*]]: f32):

@@ -11,7 +11,8 @@ from xdsl.printer import Printer
 from xdsl.utils.str_enum import StrEnum
 
 from sparsert_ir.errors import ArgumentError, ScheduleError
-from sparsert_ir.packing import WARP, StreamLayout
+from sparsert_ir.gpu_facts import WARP
+from sparsert_ir.packing import StreamLayout
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
 

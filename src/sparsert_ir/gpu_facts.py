@@ -1,0 +1,14 @@
+"""What holds on every CUDA GPU that we compile for (CUDA C++ Programming Guide, "Compute
+Capabilities"), for the levels that must agree on it.
+"""
+
+BLOCK_THREADS = 1024
+"""Threads that a block can have."""
+WARP = 32
+"""Threads that advance together."""
+STATIC_SHARED_MEMORY = 48 * 1024
+"""Bytes of shared memory that a kernel can declare; more is asked for at the launch."""
+GLOBAL, WORKGROUP, CONSTANT = 1, 3, 4
+"""Address spaces of NVPTX, which memrefs use too; a block's shared memory is WORKGROUP:
+https://llvm.org/docs/NVPTXUsage.html#address-spaces
+"""
