@@ -42,6 +42,7 @@ def test_every_subcommand_is_documented() -> None:
         "run",
         "tune",
         "plot",
+        "report",
         "doctor",
         "cache",
     }

@@ -7,7 +7,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from sparsert_ir.cli import advise, bench, cache, doctor, inspect, plot, run, tune
+from sparsert_ir.cli import advise, bench, cache, doctor, html_report, inspect, plot, run, tune
 from sparsert_ir.cli import compile as compile_command
 from sparsert_ir.cli.report import Report, print_report
 from sparsert_ir.errors import SparsertError
@@ -15,7 +15,18 @@ from sparsert_ir.tools.command_parser import USER_MISTAKE, CommandParser, Versio
 from sparsert_ir.tools.diagnostics import printable, shortened
 
 INTERNAL_ERROR, INTERRUPTED = 70, 130
-_COMMANDS = (inspect, compile_command, run, advise, tune, bench, plot, cache, doctor)
+_COMMANDS = {
+    "inspect": inspect,
+    "compile": compile_command,
+    "run": run,
+    "advise": advise,
+    "tune": tune,
+    "bench": bench,
+    "plot": plot,
+    "report": html_report,
+    "cache": cache,
+    "doctor": doctor,
+}
 _EPILOG = """examples:
   sparsert advise weights.npz -n 196 --target sm_90     does sparse pay?
   sparsert compile weights.npz -n 196 -o layer.sparsert
@@ -82,8 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=VersionAction, nargs=0, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        name = command.__name__.rpartition(".")[2]
+    for name, command in _COMMANDS.items():
         summary = (command.__doc__ or "").splitlines()[0].partition(": ")[2]
         one = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         command.add_arguments(one)

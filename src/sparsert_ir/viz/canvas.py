@@ -68,9 +68,10 @@ def label(text: str, longest: int = 60) -> str:
 
 
 def plain_numbers(axis: Any) -> None:
-    """Ticks of a logarithmic axis as 0.1, 1, 1,000."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    """Ticks of a logarithmic axis at 1, 2 and 5 times powers of ten, as 0.1, 20, 5,000."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(_plain_number))
     axis.set_minor_formatter(NullFormatter())
 

@@ -39,12 +39,20 @@ def pattern_figure(matrix: "SparseMatrix", panels: IntArray, title: str = "") ->
         axes[0].set_title("rows as stored, coloured by panel")
         axes[0].set_ylabel("row")
         _show(axes[1], matrix, order, panel_of)
-        axes[1].set_title(f"{panels.shape[0]:,} panels of up to {panels.shape[1]} rows")
+        axes[1].set_title(panels_in_words(panels))
         axes[1].set_ylabel("row, in order of panels")
         if panels.shape[0] <= _MOST_BOUNDARIES:
             for boundary in np.cumsum(held.sum(axis=1))[:-1].tolist():
                 axes[1].axhline(boundary - 0.5, color=INK, linewidth=0.5)
     return figure
+
+
+def panels_in_words(panels: IntArray) -> str:
+    """How many panels there are, of how many rows."""
+    count, height = panels.shape
+    return f"{count:,} panel{'s' if count > 1 else ''} of " + (
+        "one row" if height == 1 else f"up to {height} rows"
+    )
 
 
 def _height(shape: tuple[int, int]) -> float:

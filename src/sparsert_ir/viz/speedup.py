@@ -106,7 +106,10 @@ def speedup_figure(
         axes.set_xlabel("share of zeros")
         axes.set_ylabel("times faster than dense")
         axes.xaxis.set_major_formatter(percent)
-        _few_ticks(axes)
+        plain_numbers(axes.yaxis)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, 0.8), max(high, 2.5))
+        axes.grid(visible=True, color="#e8eaee", linewidth=0.6)
         axes.legend(loc="upper left")
     return figure
 
@@ -117,14 +120,3 @@ def _measured_points(axes: Axes, measured: Sequence[Measured], peer: str, colour
         across, up = zip(*points, strict=True)
         gpu = measured[0].gpu
         axes.plot(across, up, "o", color=colour, label=f"over {peer}, measured ({gpu})")
-
-
-def _few_ticks(axes: Axes) -> None:
-    """At 1, 2, 5 times powers of ten."""
-    from matplotlib.ticker import LogLocator
-
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    plain_numbers(axes.yaxis)
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0.8), max(high, 2.5))
-    axes.grid(visible=True, color="#e8eaee", linewidth=0.6)

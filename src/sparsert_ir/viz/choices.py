@@ -1,0 +1,80 @@
+"""The schedule of a kernel, knob by knob: value, meaning, and what it comes to here."""
+
+import inspect
+import math
+import re
+from dataclasses import asdict, dataclass
+
+from sparsert_ir.dealing import deal_rows
+from sparsert_ir.kernel import Kernel
+from sparsert_ir.limits import limits_of
+from sparsert_ir.schedule import Schedule
+from sparsert_ir.viz.panels import panel_loads
+from sparsert_ir.viz.pattern import panels_in_words
+
+_DATA_ONLY = {"chunk", "stages", "column_groups"}
+_HALF_ONLY = {"accumulation", "fold_length"}
+_GPU_ONLY = {"k_groups", "column_tiles", "panels_per_block", "block_order", "stores", "launch"}
+_CODE_ONLY = {"k_groups", "column_tiles", "panels_per_block", "block_order"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """meaning: from the docstring of `Schedule`; here: what the value comes to, may be empty."""
+
+    knob: str
+    value: str
+    meaning: str
+    here: str
+
+
+def choices(kernel: Kernel) -> list[Choice]:
+    """The knobs that have a say in this kernel."""
+    schedule = kernel.schedule
+    meanings = knob_meanings()
+    here = _here(kernel)
+    return [
+        Choice(knob, str(value), meanings.get(knob, ""), here.get(knob, ""))
+        for knob, value in asdict(schedule).items()
+        if knob not in _without_effect(kernel)
+    ]
+
+
+def knob_meanings() -> dict[str, str]:
+    """What `Schedule` says about its knobs."""
+    words = inspect.getdoc(Schedule) or ""
+    found = re.findall(r"^(\w+): +(.*?)(?=^\w+: |\Z)", words, re.MULTILINE | re.DOTALL)
+    return {knob: " ".join(meaning.split()) for knob, meaning in found}
+
+
+def _without_effect(kernel: Kernel) -> set[str]:
+    is_gpu, is_code = kernel.compilation.is_gpu, kernel.schedule.lowering == "code"
+    ignored = {"staging"} if is_gpu else _GPU_ONLY | _DATA_ONLY
+    ignored = ignored | (_DATA_ONLY if is_code else _CODE_ONLY)
+    return ignored | (_HALF_ONLY if kernel.compilation.layer.dtype == "f32" else set())
+
+
+def _here(kernel: Kernel) -> dict[str, str]:
+    schedule, matrix = kernel.schedule, kernel.compilation.layer.matrix
+    panels = deal_rows(matrix.row_lengths, schedule.lowering, schedule.rows_per_panel)
+    _, loads = panel_loads(matrix, panels)
+    words = {
+        "lowering": kernel.stats.lowering.partition(": ")[2],
+        "rows_per_panel": (
+            f"{panels_in_words(panels)}, {loads.min():,} to {loads.max():,} nonzeros each"
+        ),
+    }
+    if schedule.lowering == "code" and schedule.k_groups > 1:
+        share = float(loads.mean()) / schedule.k_groups
+        words["k_groups"] = f"about {share:.0f} multiply-adds of a panel for each thread and column"
+    if not kernel.compilation.is_gpu:
+        tiles = math.ceil(kernel.n / schedule.columns_per_thread)
+        words["columns_per_thread"] = f"{tiles} tiles of {kernel.n} columns"
+        return words
+    blocks, threads = math.prod(kernel.grid), math.prod(kernel.block)
+    gpu = limits_of(kernel.target)
+    words["threads"] = (
+        f"{blocks:,} blocks of {threads} threads for {gpu.multiprocessors} multiprocessors"
+        f" ({gpu.name})"
+    )
+    return words
