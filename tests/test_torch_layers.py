@@ -109,6 +109,19 @@ def test_rounding_up_makes_fewer_kernels() -> None:
     assert layer.kernels.shapes == ((24, 16), (24, 32))
 
 
+def test_kernels_use_one_thread_if_torch_does() -> None:
+    dense, layer = linear()
+    x = models.whole_numbers((64, 24))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert torch.equal(layer(x), dense(x))
+        assert layer.kernels.kernel((24, 64), x.device).threads == 1
+    finally:
+        torch.set_num_threads(threads)
+    assert layer.kernels.compiled == 1
+
+
 def test_threads_share_one_compilation() -> None:
     dense, layer = linear()
     x = models.whole_numbers((11, 24))
@@ -187,6 +200,28 @@ def test_torch_compile_of_a_convolution() -> None:
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = models.whole_numbers((1, 16, 6, 6))
     assert torch.equal(compiled(x), dense(x))
+
+
+def test_preparing_compiles_what_a_call_needs() -> None:
+    point = sparse.SparseConv2d.from_conv(models.pruned(nn.Conv2d(8, 16, 1, stride=2)))
+    full = sparse.SparseConv2d.from_conv(models.pruned(nn.Conv2d(16, 8, 3), 0.7))
+    last = sparse.SparseLinear.from_linear(models.pruned(nn.Linear(24, 40)), n_step=16)
+    model = nn.Sequential(point, full, nn.Flatten(0, 2), nn.Linear(3, 24), last).eval()
+    x = models.whole_numbers((2, 8, 9, 9))
+    assert sparse.prepare(model, x) == 3
+    assert sparse.prepare(model, x) == 0
+    made = [layer.kernels.compiled for layer in (point, full, last)]
+    assert model(x).shape == (48, 40)
+    assert [layer.kernels.compiled for layer in (point, full, last)] == made
+
+
+def test_preparing_a_model_that_looks_at_numbers_is_refused() -> None:
+    class Looking(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(ArgumentError, match="runs on shapes alone"):
+        sparse.prepare(Looking(), torch.ones(2))
 
 
 def test_copies_and_pickles_hold_the_matrix() -> None:
@@ -274,6 +309,28 @@ def test_linear_on_a_gpu(cuda: Any, dtype: str) -> None:
     x = tensor.to(cuda, torch.float16 if dtype == "f16" else torch.float32)
     assert torch.equal(layer(x).cpu().float(), dense(tensor).relu())
     assert torch.equal(layer(x[0, :1]).cpu().float(), dense(tensor[0, :1]).relu())
+
+
+def test_workers_build_kernels() -> None:
+    building: Any = import_module("sparsert_ir.torch.prepare")
+    pools: Any = import_module("sparsert_ir.worker_pool")
+    dense, layer = linear()
+    job = building.KernelJob(layer.layer, (24, 5), "cpu", 0, 0)
+    with pools.WorkerPool(building.build_kernel, 1, 120.0) as pool:
+        (done,) = pool.run([job])
+    assert done.value is not None, done.failure
+    x = models.whole_numbers((5, 24))
+    y = done.value.load_on_cpu()(x.t().contiguous().numpy())
+    assert torch.equal(torch.from_numpy(y).t(), dense(x))
+
+
+def test_preparing_for_a_gpu(cuda: Any) -> None:
+    dense, layer = linear()
+    x = models.whole_numbers((5, 24))
+    assert sparse.prepare(layer, x.to(cuda), workers=1) == 1
+    assert layer.kernels.compiled == 0
+    assert torch.equal(layer(x.to(cuda)).cpu(), dense(x))
+    assert layer.kernels.compiled == 0
 
 
 @pytest.mark.parametrize("what", CONVOLUTIONS)

@@ -218,6 +218,18 @@ def test_prediction_decides_for_a_gpu() -> None:
     assert report.decisions[1].taken
 
 
+def test_prediction_for_a_cpu_knows_products() -> None:
+    model = models.Block()
+    options: Any = {"example_inputs": (images(),), "decide_by": "prediction", "target": "cpu"}
+    fast, report = sparse.sparsify(model, **options)
+    by_name = {one.name: one for one in report}
+    assert by_name["point"].reason.startswith("predicted")
+    assert by_name["wide"].reason.startswith("predicted")
+    assert not by_name["full"].taken
+    assert "not modelled" in by_name["full"].reason
+    check_equal(fast, model, images())
+
+
 def test_the_predicted_time_holds_the_copy_of_x() -> None:
     costs: Any = import_module("sparsert_ir.torch.costs")
     dense = models.pruned(nn.Linear(512, 512))
@@ -237,10 +249,22 @@ def test_the_predicted_time_holds_the_copy_of_x() -> None:
     assert 0.8 < dense_us < 100
 
 
+def test_large_filters_are_predicted_as_they_are_compiled() -> None:
+    """As data: their code would not fit."""
+    costs: Any = import_module("sparsert_ir.torch.costs")
+    dense = models.pruned(nn.Conv2d(512, 512, 3, padding=1), 0.8)
+    layer = sparse.SparseConv2d.from_conv(dense)
+    schedule = costs._window_schedule(layer.layer, (1, 512, 7, 7), "sm_90")
+    assert schedule.lowering == "data"
+    assert schedule == layer.layer.compile((1, 512, 7, 7), "sm_90").schedule
+    small = sparse.SparseConv2d.from_conv(models.pruned(nn.Conv2d(16, 16, 3, padding=1), 0.8))
+    schedule = costs._window_schedule(small.layer, (1, 16, 7, 7), "sm_90")
+    assert schedule == small.layer.compile((1, 16, 7, 7), "sm_90").schedule
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "sparsity": ({"min_sparsity": 90}, "min_sparsity: expected"),
     "method": ({"decide_by": "luck"}, "decide_by: expected"),
-    "no model of a CPU": ({"decide_by": "prediction", "target": "cpu"}, "not modelled"),
     "target": ({"target": "sm_20"}, "sm_20"),
 }
 

@@ -11,6 +11,7 @@ Importing this imports torch and registers the operator `sparsert_ir::spmm`.
 from sparsert_ir.torch.convolution import SparseConv2d
 from sparsert_ir.torch.linear import SparseLinear
 from sparsert_ir.torch.operators import spmm
+from sparsert_ir.torch.prepare import prepare
 from sparsert_ir.torch.report import Decision, Report
 from sparsert_ir.torch.sparsify import Sparsified, sparsify
 
@@ -20,6 +21,7 @@ __all__ = [
     "SparseConv2d",
     "SparseLinear",
     "Sparsified",
+    "prepare",
     "sparsify",
     "spmm",
 ]

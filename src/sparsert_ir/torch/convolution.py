@@ -1,5 +1,7 @@
 """`SparseConv2d`, in place of a pruned `torch.nn.Conv2d`."""
 
+from collections.abc import Sequence
+
 from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.torch.filters import FilterLayer, Geometry
 from sparsert_ir.torch.framework import Dtype, Module, Tensor, dense_weight, dtype_for, nn
@@ -83,6 +85,16 @@ class SparseConv2d(SparseModule["SparseLayer | FilterLayer"]):
             x = x[:, :, :: self.stride[0], :: self.stride[1]]
         y = spmm(x.flatten(2).contiguous(), self.key)
         return y.unflatten(2, x.shape[2:])
+
+    def kernel_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """What the kernel for x of that shape reads: I x pixels, or whole images."""
+        batch = tuple(shape) if len(shape) == 4 else (1, *shape)
+        if not self.is_product:
+            return batch
+        height, width = (
+            -(-size // stride) for size, stride in zip(batch[2:], self.stride, strict=True)
+        )
+        return batch[1], height * width
 
     def extra_repr(self) -> str:
         rows, depth = self.layer.matrix.shape

@@ -2,20 +2,26 @@
 
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
-from sparsert_ir.convolution_schedules import default_convolution
+from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
 from sparsert_ir.cost_model import default_gpu_schedule, default_lowering
+from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
+from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, limits_of
 from sparsert_ir.prediction import Product, predict_dense_us, predict_us
 from sparsert_ir.runtime.timing import time_launches
+from sparsert_ir.schedule import Schedule
 from sparsert_ir.torch.convolution import SparseConv2d
 from sparsert_ir.torch.filters import FilterLayer
 from sparsert_ir.torch.framework import Module, Tensor, torch
 from sparsert_ir.torch.linear import SparseLinear
 from sparsert_ir.window import Window
 
+_OPERATOR_US, _COPY_US = 12.0, 0.0004
+"""Of torch's way to an operator, and of each element of x that is copied, on the CPU that
+`cpu_model` was fitted to (docs/pytorch.md)."""
 _TIMED_SECONDS = 0.03
 _FEWEST_RUNS, _MOST_RUNS = 3, 200
 
@@ -34,32 +40,62 @@ def columns_of(module: Module, shape: tuple[int, ...]) -> int:
 
 
 def predicted_us(
-    dense: Module, sparse: Module, shape: tuple[int, ...], architecture: str
+    dense: Module, sparse: Module, shape: tuple[int, ...], target: str
 ) -> tuple[float, float]:
-    """(dense, sparse) microseconds of one call on a GPU, launched from a CUDA graph.
+    """(dense, sparse) microseconds of one call: on a GPU, launched from a CUDA graph; on one thread
+    of a CPU.
 
     The sparse time is that of the kernel with the schedule that the compiler chooses, and of the
-    copies around it. A dense convolution counts as the matrix product that it comes down to, which
-    real ones rarely reach.
+    copies around it. Convolutions, dense and sparse, count as the matrix products that they come
+    down to, which real dense ones rarely reach.
+    Raises ArgumentError for a convolution on a CPU other than a product.
     """
-    limits = limits_of(architecture)
     layer = sparse.layer
     columns = columns_of(dense, shape)
     whole = Product(layer.matrix.shape, layer.matrix.nonzeros, columns, layer.dtype)
+    if target == "cpu":
+        return _predicted_on_cpu(sparse, whole, _images(sparse, shape))
+    return _predicted_on_gpu(dense, sparse, shape, whole, target)
+
+
+def _images(sparse: Module, shape: tuple[int, ...]) -> int:
+    """Launches of a product for one call."""
+    return shape[0] if isinstance(sparse, SparseConv2d) and len(shape) == 4 else 1
+
+
+def _predicted_on_cpu(sparse: Module, whole: Product, images: int) -> tuple[float, float]:
+    if isinstance(sparse.layer, FilterLayer):
+        raise ArgumentError(
+            'decide_by: expected "measurement" or "sparsity", got "prediction": convolutions on a'
+            " CPU are not modelled"
+        )
+    (rows, depth), n = whole.shape, whole.columns
+    dense_us = 1e6 * predict_dense_cpu(CpuFacts(rows, depth, n, whole.nonzeros, whole.dtype))
+    facts = CpuFacts(rows, depth, n // max(images, 1), whole.nonzeros, whole.dtype)
+    sparse_us = images * 1e6 * predict_cpu(facts, best_cpu_schedule(facts))
+    copied = depth * n if _is_copied(sparse, n) else 0
+    return dense_us, sparse_us + _OPERATOR_US + _COPY_US * copied
+
+
+def _predicted_on_gpu(
+    dense: Module, sparse: Module, shape: tuple[int, ...], whole: Product, architecture: str
+) -> tuple[float, float]:
+    layer, limits = sparse.layer, limits_of(architecture)
     dense_us = predict_dense_us(whole, _math_mode(dense, layer.dtype, limits), limits)
     if isinstance(layer, FilterLayer):
-        return dense_us, predict_us(_window_schedule(layer, shape, architecture), whole, limits)
-    images = shape[0] if isinstance(sparse, SparseConv2d) and len(shape) == 4 else 1
-    each = Product(whole.shape, whole.nonzeros, columns // max(images, 1), layer.dtype)
+        schedule = _window_schedule(layer, shape, architecture)
+        return dense_us, predict_us(schedule, whole, limits)
+    images = _images(sparse, shape)
+    each = Product(whole.shape, whole.nonzeros, whole.columns // max(images, 1), layer.dtype)
     lowering = default_lowering(each.shape, each.nonzeros, each.columns)
     schedule = default_gpu_schedule(
         each.shape, each.columns, layer.dtype, each.nonzeros, lowering, architecture
     )
     sparse_us = images * predict_us(schedule, each, limits)
-    return dense_us, sparse_us + _copy_us(sparse, each, limits)
+    return dense_us, sparse_us + _copy_us(sparse, whole, limits)
 
 
-def _window_schedule(layer: FilterLayer, shape: tuple[int, ...], architecture: str) -> Any:
+def _window_schedule(layer: FilterLayer, shape: tuple[int, ...], architecture: str) -> Schedule:
     geometry = layer.geometry
     batch = shape if len(shape) == 4 else (1, *shape)
     window = Window(
@@ -71,16 +107,21 @@ def _window_schedule(layer: FilterLayer, shape: tuple[int, ...], architecture: s
         padding=geometry.padding,
         dilation=geometry.dilation,
     )
-    return default_convolution(layer.matrix.shape, window, layer.dtype, architecture)
+    lowering = convolution_lowering(layer.matrix.shape, layer.nonzeros).lowering
+    return default_convolution(layer.matrix.shape, window, layer.dtype, architecture, lowering)
 
 
 def _copy_us(sparse: Module, product: Product, limits: GpuLimits) -> float:
     """Of the copy of x before a kernel, where there is one."""
-    is_copied = isinstance(sparse, SparseLinear) and product.columns > 1
-    if not is_copied and (isinstance(sparse, SparseLinear) or sparse.stride == (1, 1)):
+    if not _is_copied(sparse, product.columns):
         return 0.0
     moved = 2 * product.shape[1] * product.columns * ELEMENT_BYTES[product.dtype]
     return 2 * LAUNCH_US + limits.bytes_us(moved)
+
+
+def _is_copied(sparse: Module, columns: int) -> bool:
+    """Whether the kernel of a product reads a copy of x."""
+    return columns > 1 if isinstance(sparse, SparseLinear) else sparse.stride != (1, 1)
 
 
 def _math_mode(dense: Module, dtype: str, limits: GpuLimits) -> str:
@@ -96,17 +137,38 @@ def _math_mode(dense: Module, dtype: str, limits: GpuLimits) -> str:
     return "tf32" if allowed and "tf32" in limits.dense_flops else "f32"
 
 
-def measured_us(module: Module, shape: tuple[int, ...], like: Tensor) -> float:
-    """Microseconds of one call on this machine, x and y in cache where they fit.
+def measured_us(
+    dense: Module, sparse: Module, shape: tuple[int, ...], like: Tensor
+) -> tuple[float, float]:
+    """(dense, sparse) microseconds of one call on this machine, x and y in cache where they fit.
 
+    On a CPU, dense is the faster one of all threads and of one: where other programs keep the cores
+    busy, torch's threads wait for each other for so long that comparing with them says nothing.
     like: a tensor with the element type and device of x.
     """
     x = torch.randn(shape, device=like.device).to(like.dtype)
     with torch.inference_mode():
         if like.device.type == "cuda":
-            ordinal = like.device.index or 0
-            return time_launches(lambda: module(x), ordinal=ordinal).median_us
-        return shortest_us(lambda: module(x))
+            times = [
+                time_launches(lambda one=one: one(x), ordinal=like.device.index or 0).median_us
+                for one in (dense, sparse)
+            ]
+            return times[0], times[1]
+        sparse_us = shortest_us(lambda: sparse(x))
+        dense_us = shortest_us(lambda: dense(x))
+        with _one_thread():
+            return min(dense_us, shortest_us(lambda: dense(x))), sparse_us
+
+
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """Of torch, inside the `with`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def shortest_us(run: Callable[[], object]) -> float:

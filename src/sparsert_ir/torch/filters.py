@@ -90,6 +90,11 @@ class FilterLayer:
         element = {"f32": "float32", "f16": "float16"}[self.dtype]
         return filter_matrix(self.weight, self.geometry.groups, element)[0]
 
+    @property
+    def nonzeros(self) -> int:
+        """Of the matrix."""
+        return self.matrix.nonzeros
+
     def __str__(self) -> str:
         return describe(self.matrix, self.bias, self.activation, self.dtype)
 
@@ -124,8 +129,11 @@ class FilterLayer:
         )
         return (shape[0], self.weight.shape[0], down, across)
 
-    def compile(self, shape: tuple[int, ...], target: str) -> Kernel:
-        """The kernel for x of that shape; errors as of `sparsert_ir.compile_conv2d`."""
+    def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
+        """The kernel for x of that shape; errors as of `sparsert_ir.compile_conv2d`.
+
+        threads: of no effect: convolutions on a CPU use one.
+        """
         geometry = self.geometry
         return compile_conv2d(
             self.weight,

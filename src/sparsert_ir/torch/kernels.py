@@ -18,6 +18,16 @@ _Key: TypeAlias = tuple[tuple[int, ...], str]
 """Shape of x, device."""
 
 
+def _key(shape: tuple[int, ...], device: Any) -> _Key:
+    place = "cpu, 1 thread" if device.type == "cpu" and _is_alone() else str(device)
+    return shape, place
+
+
+def _is_alone() -> bool:
+    """Whether torch was told to use one thread of a CPU: kernels do so, too."""
+    return torch.get_num_threads() == 1
+
+
 class LayerKernels:
     """Kernels of one layer by shape of x and device.
 
@@ -49,7 +59,7 @@ class LayerKernels:
         Raises CallError for a device that no kernels are made for, or if it would have to be
         compiled while a CUDA graph is recorded; and what compiling and loading raise.
         """
-        key = (shape, str(device))
+        key = _key(shape, device)
         recording = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
         with self._lock:
             kernel = self._kernels.get(key) or self._recorded.get(key)
@@ -60,6 +70,17 @@ class LayerKernels:
                 self._recorded[key] = kernel
         return kernel
 
+    def lacks(self, shape: tuple[int, ...], device: Any) -> bool:
+        """Whether a call for x of that shape would have to compile."""
+        key = _key(shape, device)
+        with self._lock:
+            return key not in self._kernels and key not in self._recorded
+
+    def put(self, shape: tuple[int, ...], device: Any, kernel: Callable[..., Any]) -> None:
+        """Keep a kernel that was compiled elsewhere."""
+        with self._lock:
+            self._keep(_key(shape, device), kernel)
+
     def _compile(self, shape: tuple[int, ...], device: Any, recording: bool) -> Any:
         if recording:
             raise CallError(
@@ -68,7 +89,7 @@ class LayerKernels:
             )
         self.compiled += 1
         if device.type == "cpu":
-            return self.layer.compile(shape, "cpu")
+            return self.layer.compile(shape, "cpu", 1 if _is_alone() else None)
         if device.type != "cuda":
             raise CallError(
                 f"x: expected a tensor on the CPU or an NVIDIA GPU, got device {device}; move the"

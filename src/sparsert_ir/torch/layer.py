@@ -40,6 +40,11 @@ class Layer(Protocol):
         ...
 
     @property
+    def nonzeros(self) -> int:
+        """Of the matrix."""
+        ...
+
+    @property
     def digest(self) -> str:
         """The same for the same layer, in every process."""
         ...
@@ -48,8 +53,11 @@ class Layer(Protocol):
         """Of y, for x of that shape; CallError for a shape that the layer does not take."""
         ...
 
-    def compile(self, shape: tuple[int, ...], target: str) -> Kernel:
-        """The kernel for x of that shape, on a CPU or the architecture of a GPU."""
+    def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
+        """The kernel for x of that shape, on a CPU or the architecture of a GPU.
+
+        threads: of a CPU; None: the cost model's choice.
+        """
         ...
 
 
@@ -89,6 +97,11 @@ class SparseLayer:
         return hashed.hexdigest()[:32]
 
     @property
+    def nonzeros(self) -> int:
+        """Of the matrix."""
+        return self.matrix.nonzeros
+
+    @property
     def rows(self) -> int:
         """M."""
         return self.matrix.shape[0]
@@ -102,7 +115,7 @@ class SparseLayer:
             )
         return (*shape[:-2], self.rows, shape[-1])
 
-    def compile(self, shape: tuple[int, ...], target: str) -> Kernel:
+    def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
         """The kernel for x of shape (K, N); errors as of `sparsert_ir.compile`."""
         return compile_spmm(
             self.matrix,
@@ -111,4 +124,5 @@ class SparseLayer:
             activation=self.activation,
             dtype=self.dtype,
             target=target,
+            threads=threads,
         )

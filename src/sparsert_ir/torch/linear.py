@@ -1,5 +1,8 @@
 """`SparseLinear`, in place of a pruned `torch.nn.Linear`."""
 
+import math
+from collections.abc import Sequence
+
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.torch.framework import Dtype, Module, Tensor, dense_weight, dtype_for, nn, torch
 from sparsert_ir.torch.kernels import MAX_KERNELS
@@ -68,6 +71,11 @@ class SparseLinear(SparseModule[SparseLayer]):
         if extra:
             y = y[:, :n]
         return y.t().reshape(*leading, self.out_features)
+
+    def kernel_shape(self, shape: Sequence[int]) -> tuple[int, int]:
+        """The K x N of the kernel for x of that shape."""
+        n = math.prod(shape[:-1])
+        return self.in_features, n + -n % self.n_step
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, {self.layer}"

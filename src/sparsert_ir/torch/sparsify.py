@@ -52,7 +52,8 @@ def sparsify(
     example_inputs: positional arguments of a typical call: they tell each layer's N, without which
                     sparsity alone decides.
     target:         "cpu" or a GPU's architecture; None: where the model's weights are.
-    decide_by:      "prediction": the cost model (GPUs only); "measurement": times dense and sparse
+    decide_by:      "prediction": the cost model (on a CPU: for one thread, and only
+                    products); "measurement": times dense and sparse
                     modules, one by one, where the weights are; "sparsity": takes whatever has
                     `min_sparsity`. None: prediction for a GPU, measurement on a CPU.
     fold:           whether batch norm and ReLU that directly follow a sparse layer become part of
@@ -69,11 +70,6 @@ def sparsify(
         raise ArgumentError("model: expected one with parameters, got none")
     architecture = _target(target, weight)
     method = decide_by or ("measurement" if architecture == "cpu" else "prediction")
-    if method == "prediction" and architecture == "cpu":
-        raise ArgumentError(
-            'decide_by: expected "measurement" or "sparsity" for target cpu, got "prediction":'
-            " dense products on a CPU are not modelled"
-        )
     copied = _copy(model)
     shapes = _shapes(copied, example_inputs)
     judge = _Judge(min_sparsity, architecture, method, max_kernels, shapes)
@@ -185,8 +181,7 @@ class _Judge:
             if self.method == "prediction":
                 pairs.append(predicted_us(dense, sparse, shape, self.target))
             else:
-                times = [measured_us(module, shape, like) for module in (dense, sparse)]
-                pairs.append((times[0], times[1]))
+                pairs.append(measured_us(dense, sparse, shape, like))
         return sum(dense for dense, _ in pairs), sum(sparse for _, sparse in pairs)
 
 
@@ -213,7 +208,7 @@ def _decide(model: Module, name: str, judge: _Judge, folder: Folder | None) -> D
             if taken:
                 followers = _put(model, name, dense, sparse, judge, folder)
         except SparsertError as error:
-            reason = f"no kernel: {error}"
+            reason = str(error)
     dense_us, sparse_us = times if times is not None else (None, None)
     kind = "Linear" if isinstance(dense, nn.Linear) else "Conv2d"
     return Decision(
