@@ -12,6 +12,7 @@ from compiling import pruned
 
 import sparsert_ir
 from sparsert_ir.cli.main import main
+from sparsert_ir.errors import ArgumentError
 from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.viz.choices import choices, knob_meanings
@@ -157,6 +158,13 @@ def test_a_large_layer_makes_a_page_of_bounded_size() -> None:
     assert len(page) < 2_000_000
     assert "lines left out" in page
     assert len(max(page.splitlines(), key=len)) < 500_000
+
+
+def test_a_convolution_is_refused() -> None:
+    filters = np.ones((4, 3, 3, 3), np.float32)
+    kernel = sparsert_ir.compile_conv2d(filters, (1, 3, 8, 8), target="cpu")
+    with pytest.raises(ArgumentError, match="convolution"):
+        report_page(kernel, "filters")
 
 
 def test_registers_are_on_the_page_once_a_gpu_has_assembled_the_kernel(gpu: Gpu) -> None:

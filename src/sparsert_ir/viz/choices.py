@@ -3,19 +3,15 @@
 import inspect
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sparsert_ir.dealing import deal_rows
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.limits import limits_of
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule_knobs import knobs_in_use
 from sparsert_ir.viz.panels import panel_loads
 from sparsert_ir.viz.pattern import panels_in_words
-
-_DATA_ONLY = {"chunk", "stages", "column_groups"}
-_HALF_ONLY = {"accumulation", "fold_length"}
-_GPU_ONLY = {"k_groups", "column_tiles", "panels_per_block", "block_order", "stores", "launch"}
-_CODE_ONLY = {"k_groups", "column_tiles", "panels_per_block", "block_order"}
 
 
 @dataclass(frozen=True)
@@ -30,13 +26,13 @@ class Choice:
 
 def choices(kernel: Kernel) -> list[Choice]:
     """The knobs that have a say in this kernel."""
-    schedule = kernel.schedule
-    meanings = knob_meanings()
-    here = _here(kernel)
+    compilation = kernel.compilation
+    place = "gpu" if compilation.is_gpu else "cpu"
+    used = knobs_in_use(kernel.schedule, place, compilation.layer.dtype)
+    meanings, here = knob_meanings(), _here(kernel)
     return [
         Choice(knob, str(value), meanings.get(knob, ""), here.get(knob, ""))
-        for knob, value in asdict(schedule).items()
-        if knob not in _without_effect(kernel)
+        for knob, value in used.items()
     ]
 
 
@@ -45,13 +41,6 @@ def knob_meanings() -> dict[str, str]:
     words = inspect.getdoc(Schedule) or ""
     found = re.findall(r"^(\w+): +(.*?)(?=^\w+: |\Z)", words, re.MULTILINE | re.DOTALL)
     return {knob: " ".join(meaning.split()) for knob, meaning in found}
-
-
-def _without_effect(kernel: Kernel) -> set[str]:
-    is_gpu, is_code = kernel.compilation.is_gpu, kernel.schedule.lowering == "code"
-    ignored = {"staging"} if is_gpu else _GPU_ONLY | _DATA_ONLY
-    ignored = ignored | (_DATA_ONLY if is_code else _CODE_ONLY)
-    return ignored | (_HALF_ONLY if kernel.compilation.layer.dtype == "f32" else set())
 
 
 def _here(kernel: Kernel) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 
 from sparsert_ir.dealing import deal_rows
+from sparsert_ir.errors import ArgumentError
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.prediction import Product
 from sparsert_ir.versions import versions
@@ -37,8 +38,14 @@ def report_page(
     source:    where the weight came from, in words.
     full_text: a command that prints the whole IR of a stage, with STAGE for its name.
     step:      called after each stage and figure, with its name.
-    Raises MissingExtraError where matplotlib is not installed.
+    Raises MissingExtraError where matplotlib is not installed, and ArgumentError for a convolution,
+    whose time the cost model does not know.
     """
+    if kernel.compilation.layer.window is not None:
+        raise ArgumentError(
+            f"report: expected a kernel of sparsert_ir.compile, got the convolution @{kernel.name};"
+            " kernel.ir(stage) and kernel.stats show its stages"
+        )
     stages = walk(kernel, step)
     numbers = Numbers.of(kernel)
     title = f"How {source} became @{kernel.name}"
