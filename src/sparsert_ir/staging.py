@@ -21,7 +21,7 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
 from sparsert_ir.epilogue import splat
 
-_BATCH = 8
+BATCH = 8
 """Loads that a thread has on their way before it stores the first."""
 _WIDEST_BITS = 128
 
@@ -50,13 +50,13 @@ class SliceCopy:
         thread = code.insert(gpu.ThreadIdOp("x"))
         if self._flat:
             x, staged = flattened(code, x), flattened(code, staged)
-        per_batch = self.threads * _BATCH
+        per_batch = self.threads * BATCH
         if self._pieces <= per_batch:
             self._batch(code, x, staged, column, thread, -(-self._pieces // self.threads))
             return
 
         def one_batch(inner: Code, begin: SSAValue) -> None:
-            self._batch(inner, x, staged, column, inner.add(begin, thread), _BATCH)
+            self._batch(inner, x, staged, column, inner.add(begin, thread), BATCH)
 
         code.loop(code.index(0), code.index(self._pieces), code.index(per_batch), one_batch)
 
@@ -94,9 +94,8 @@ class SliceCopy:
         numbers = [code.add(begin, code.index(i * self.threads)) for i in range(count)]
         values = [self._load(code, x, column, code.minimum(n, last)) for n in numbers]
         for number, value in zip(numbers, values, strict=True):
-            inside = code.compare(number, "ult", code.index(self._pieces))
             store = StoreColumnsOp(value, staged, self._place(code, number))
-            code.when(inside, partial(_insert, store))
+            insert_below(code, number, self._pieces, store)
 
     def _place(self, code: Code, number: SSAValue) -> list[SSAValue]:
         """Where a piece lies in shared memory."""
@@ -123,6 +122,11 @@ class SliceCopy:
         safe = code.minimum(here, code.index(self.columns - piece))
         value = code.insert(LoadColumnsOp(x, [row, safe], kind))
         return code.select(inside, value, splat(code, code.number(0.0, self.element_type), kind))
+
+
+def insert_below(code: Code, number: SSAValue, limit: int, op: Operation) -> None:
+    """Insert `op`, to be done where `number` is below `limit`."""
+    code.when(code.compare(number, "ult", code.index(limit)), partial(_insert, op))
 
 
 def _insert(op: Operation, code: Code) -> None:

@@ -1,21 +1,17 @@
 """Gathering the columns of a window, a convolution's virtual matrix, in shared memory."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import AnyFloat
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 
 from sparsert_ir.building import Code
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.staging import flattened
+from sparsert_ir.staging import BATCH, flattened, insert_below
 from sparsert_ir.window import Window
-
-_BATCH = 8
-"""Loads that a thread has on their way before it stores the first."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +58,14 @@ class WindowCopy:
         place = self._column(code, code.add(column, within))
         per_round = self.threads // self.width
         rounds = -(-self.rows // per_round)
-        if rounds <= _BATCH:
+        if rounds <= BATCH:
             self._batch(code, images, staged, place, within, row, rounds)
             return
 
         def one_batch(inner: Code, begin: SSAValue) -> None:
-            self._batch(inner, images, staged, place, within, inner.add(begin, row), _BATCH)
+            self._batch(inner, images, staged, place, within, inner.add(begin, row), BATCH)
 
-        code.loop(code.index(0), code.index(self.rows), code.index(per_round * _BATCH), one_batch)
+        code.loop(code.index(0), code.index(self.rows), code.index(per_round * BATCH), one_batch)
 
     def _column(self, code: Code, column: SSAValue) -> _Column:
         window = self.window
@@ -104,8 +100,8 @@ class WindowCopy:
         numbers = [code.add(begin, code.index(i * per_round)) for i in range(count)]
         values = [self._load(code, images, place, number) for number in numbers]
         for number, value in zip(numbers, values, strict=True):
-            inside = code.compare(number, "ult", code.index(self.rows))
-            code.when(inside, partial(_insert, StoreColumnsOp(value, staged, [number, within])))
+            store = StoreColumnsOp(value, staged, [number, within])
+            insert_below(code, number, self.rows, store)
 
     def _load(self, code: Code, images: SSAValue, place: _Column, number: SSAValue) -> SSAValue:
         """An element: 0 outside the image, whose neighbours in memory are not its own."""
@@ -131,10 +127,6 @@ class WindowCopy:
         where = code.select(inside, code.add(place.offset, step), code.index(0))
         value = code.insert(LoadColumnsOp(images, [where], self.element_type))
         return code.select(inside, value, code.number(0.0, self.element_type))
-
-
-def _insert(op: Operation, code: Code) -> None:
-    code.do(op)
 
 
 def _divided(code: Code, number: SSAValue, size: int) -> tuple[SSAValue, SSAValue]:

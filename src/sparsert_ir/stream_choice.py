@@ -1,0 +1,82 @@
+"""What a schedule asks of a matrix that is data on a GPU: is it legal, how does the matrix lie."""
+
+from xdsl.dialects.builtin import f32
+
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu_facts import BLOCK_THREADS, WARP
+from sparsert_ir.kernel_function import ProductFunction
+from sparsert_ir.packing import StreamLayout
+from sparsert_ir.schedule import Schedule
+
+PIECE_BYTES = 16
+"""The array in shared memory is made of such."""
+_INDEX_LIMIT = 2**16 - 1
+_LARGEST_GRID_Y = 65535
+
+
+def tile_columns(schedule: Schedule) -> int:
+    """Columns of x and y that a block computes."""
+    return schedule.columns_per_thread * schedule.column_groups
+
+
+def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
+    """The layout that a schedule asks for; as few slices of x as fit in shared memory."""
+    schedule = product.schedule
+    depth = product.constant.shape[1]
+    row_bytes = tile_columns(schedule) * product.element_type.bitwidth // 8
+    usable = shared_memory // PIECE_BYTES * PIECE_BYTES
+    rows = min(usable // row_bytes - 1, _INDEX_LIMIT)
+    if rows < 1:
+        raise ScheduleError(
+            f"schedule: expected a row of x of at most {usable // 2} bytes, got {row_bytes};"
+            " use fewer columns_per_thread or column_groups"
+        )
+    slices = -(-depth // rows)
+    return StreamLayout(
+        panel_rows=product.panel_height,
+        column_groups=schedule.column_groups,
+        chunk=schedule.chunk,
+        slice_columns=-(-depth // slices),
+        slices=slices,
+        row_bytes=row_bytes,
+    )
+
+
+def check_schedule(product: ProductFunction) -> None:
+    """Raise ScheduleError, which names the knob, for a schedule that no kernel can follow."""
+    schedule = product.schedule
+    if schedule.lowering != "data":
+        raise ScheduleError(f"schedule: expected lowering = data here, got {schedule.lowering}")
+    product.check_schedule("gpu")
+    sharers = product.panel_height * schedule.column_groups
+    if sharers > WARP or WARP % sharers:
+        raise ScheduleError(
+            "schedule: with lowering = data, rows_per_panel * column_groups must divide"
+            f" {WARP}, got {product.panel_height} * {schedule.column_groups}"
+        )
+    if schedule.threads % WARP or schedule.threads > BLOCK_THREADS:
+        raise ScheduleError(
+            f"schedule: with lowering = data, threads must be a multiple of {WARP} up to"
+            f" {BLOCK_THREADS}, got {schedule.threads}"
+        )
+    for knob, allowed in (
+        ("columns_per_thread", (1, 2, 4, 8, 16)),
+        ("chunk", (1, 2, 4, 8)),
+    ):
+        if getattr(schedule, knob) not in allowed:
+            numbers = ", ".join(map(str, allowed))
+            raise ScheduleError(
+                f"schedule: with lowering = data, {knob} must be one of {numbers}, got"
+                f" {getattr(schedule, knob)}"
+            )
+    if product.sum_type != f32 or product.fold not in (None, 1):
+        raise ScheduleError(
+            "schedule: with lowering = data, sums are in f32: accumulation must be f32 for f16,"
+            f" got {schedule.accumulation}"
+        )
+    tiles = -(-product.columns // tile_columns(schedule))
+    if tiles > _LARGEST_GRID_Y:
+        raise ScheduleError(
+            f"schedule: with lowering = data, expected at most {_LARGEST_GRID_Y} tiles of"
+            f" columns_per_thread * column_groups columns, got {tiles}"
+        )
