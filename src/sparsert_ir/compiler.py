@@ -254,11 +254,16 @@ def make_layer(
         raise ArgumentError(f'activation: expected None or "relu", got {activation!r}')
     places = {False: "none", True: "before", "before": "before", "after": "after"}
     if not isinstance(residual, str | bool) or residual not in places:
+        got = repr(residual) if isinstance(residual, str | int | None) else type(residual).__name__
         raise ArgumentError(
-            f'residual: expected False, True, "before" or "after", got {residual!r}'
+            f'residual: expected False, True, "before" or "after", got {got}; the array itself is'
+            " an argument of the call"
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NOT_IN_PTX:
-        raise ArgumentError(f"name: expected letters, digits and underscores, got {name!r}")
+        raise ArgumentError(
+            "name: expected letters, digits and underscores, not a digit first and no name that PTX"
+            f" reserves, got {name!r}"
+        )
     if not is_integer(n) or not 1 <= n <= _LARGEST_N:
         raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
     matrix = SparseMatrix.of(weight, NUMPY_TYPES[dtype])
