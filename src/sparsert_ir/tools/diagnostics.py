@@ -1,20 +1,27 @@
 """Diagnostics: `file:line:column: error: ...`, the source line, and a caret below it."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 _LONGEST_MESSAGE = 1000
 _LONGEST_EXCERPT = 160
+_SYMBOL = re.compile(r"@[A-Za-z_](?:[\w$.]*\w)?")
+_BEFORE_IR = re.compile(r"(?:\s++|//[^\n]*+)*+")
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One mistake of the user. `line` and `column` count from 1; both are None where unknown."""
+    """One mistake of the user. `line` and `column` count from 1; both are None where unknown.
+
+    approximate: the place is only the nearest that is known, of a pass's error say.
+    """
 
     file: str
     message: str
     line: int | None = None
     column: int | None = None
     source_line: str = ""
+    approximate: bool = False
 
     def __str__(self) -> str:
         place = printable(self.file)
@@ -59,7 +66,18 @@ class Source:
         return DiagnosticError(Diagnostic(self.name, message, line, column, text))
 
     def error_somewhere(self, message: str) -> DiagnosticError:
-        return DiagnosticError(Diagnostic(self.name, message))
+        """An error without a place: at the symbol that it names, or where the IR starts."""
+        exact = self.error(self._place_of(message), message).diagnostic
+        return DiagnosticError(replace(exact, approximate=True))
+
+    def _place_of(self, message: str) -> int:
+        for symbol in _SYMBOL.findall(message):
+            for found in re.finditer(rf"{re.escape(symbol)}(?![\w$.])", self.text):
+                line = self.text.rfind("\n", 0, found.start()) + 1
+                if "//" not in self.text[line : found.start()]:
+                    return found.start()
+        start = _BEFORE_IR.match(self.text)
+        return 0 if start is None else start.end()
 
     def _line(self, begin: int) -> str:
         end = self.text.find("\n", begin)
