@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from sparsert_ir.errors import BudgetError
+from sparsert_ir.gpu_facts import INSTRUCTION_BYTES
 
 CODE_BUDGET = 4 * 2**20
 """Bytes of instructions that a matrix may become unless the caller allows more."""
 
-_INSTRUCTION_BYTES = 16
 _SECONDS_PER_INSTRUCTION = 150e-6
 """LLVM and ptxas together, one core, f32 (benchmarks/compile_time.py measures it)."""
 
@@ -21,7 +21,7 @@ class CodeEstimate:
 
     @property
     def code_bytes(self) -> int:
-        return _INSTRUCTION_BYTES * (self.multiply_adds + self.loads)
+        return INSTRUCTION_BYTES * (self.multiply_adds + self.loads)
 
     @property
     def seconds(self) -> float:

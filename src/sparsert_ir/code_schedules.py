@@ -8,10 +8,9 @@ of x that is taken in meets many rows.
 
 import math
 
-from sparsert_ir.gpu_facts import WARP
+from sparsert_ir.gpu_facts import INSTRUCTION_BYTES, WARP
 from sparsert_ir.schedule import Schedule
 
-_INSTRUCTION_BYTES = 16
 _LARGE_N = 4000
 _TALLEST_PANEL, _LOWEST_TALL_PANEL = 96, 40
 _MOST_THREADS = 512
@@ -105,4 +104,4 @@ def code_bytes(shape: tuple[int, int], nonzeros: int, rows_per_panel: int) -> fl
     rows, depth = shape
     density = nonzeros / (rows * depth)
     loads = math.ceil(rows / rows_per_panel) * depth * (1 - (1 - density) ** rows_per_panel)
-    return _INSTRUCTION_BYTES * (nonzeros + loads)
+    return INSTRUCTION_BYTES * (nonzeros + loads)

@@ -55,14 +55,14 @@ def choose_lowering(
         reason = f"for N of up to {_FEW_COLUMNS}, numbers are read faster than instructions"
         return LoweringChoice("data", reason)
     if size > code_budget:
-        reason = f"code would take {_megabytes(size)}, more than {_megabytes(code_budget)}"
+        reason = f"code would take {megabytes(size)}, more than {megabytes(code_budget)}"
         return LoweringChoice("data", reason)
     if once and size > RUN_ONCE_BYTES:
         reason = (
-            f"{_megabytes(size)} of code that runs once are fetched slower than numbers are read"
+            f"{megabytes(size)} of code that runs once are fetched slower than numbers are read"
         )
         return LoweringChoice("data", reason)
-    return LoweringChoice("code", f"about {_megabytes(size)} of instructions")
+    return LoweringChoice("code", f"about {megabytes(size)} of instructions")
 
 
 def default_lowering(
@@ -72,7 +72,8 @@ def default_lowering(
     return choose_lowering(shape, nonzeros, columns, code_budget).lowering
 
 
-def _megabytes(size: float) -> str:
+def megabytes(size: float) -> str:
+    """A number of bytes, for a person."""
     return f"{size / 2**20:.1f} MB"
 
 

@@ -12,3 +12,6 @@ GLOBAL, WORKGROUP, CONSTANT = 1, 3, 4
 """Address spaces of NVPTX, which memrefs use too; a block's shared memory is WORKGROUP:
 https://llvm.org/docs/NVPTXUsage.html#address-spaces
 """
+
+INSTRUCTION_BYTES = 16
+"""Of machine code, on every architecture since sm_70."""

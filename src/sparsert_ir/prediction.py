@@ -12,7 +12,7 @@ measured. Good for comparing schedules and for "does sparse pay?"; never a promi
 import math
 from dataclasses import dataclass
 
-from sparsert_ir.gpu_facts import WARP
+from sparsert_ir.gpu_facts import INSTRUCTION_BYTES, WARP
 from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, floor_us
 from sparsert_ir.schedule import Schedule
 
@@ -32,7 +32,6 @@ _CLOCKS_PER_COLD_INSTRUCTION = 2.8
 _LOAD_CLOCKS, _REDUCTION_CLOCKS = 1950.0, 1050.0
 _FETCHED_BYTES_PER_CLOCK = 13.0
 """Code that a multiprocessor has not run yet."""
-_INSTRUCTION_BYTES = 16
 _CACHED_CODE_BYTES, _US_PER_COLD_MIB = 1.9 * 2**20, 5.0
 """Code that caches near the multiprocessors hold together; each further MiB that is run once or
 twice costs so much."""
@@ -239,7 +238,7 @@ class _Work:
     @property
     def fetch_us(self) -> float:
         """Code that is new to a multiprocessor, and what the caches of code cannot hold."""
-        code = _INSTRUCTION_BYTES * self._instructions
+        code = INSTRUCTION_BYTES * self._instructions
         own = code * max(1.0, self._panels / self.limits.multiprocessors)
         beyond = max(0.0, code * self._panels - _CACHED_CODE_BYTES) / 2**20
         cold = beyond * _US_PER_COLD_MIB if self._tiles <= 2 else 0.0

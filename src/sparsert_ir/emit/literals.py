@@ -21,6 +21,9 @@ from xdsl.ir import Attribute
 from sparsert_ir.dense import Array, Dense, to_numpy
 from sparsert_ir.errors import CodegenError
 
+ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
+"""Sizes of LLVM's floating-point types."""
+
 
 def type_text(kind: Attribute) -> str:
     """A type as LLVM spells it."""

@@ -14,11 +14,9 @@ from sparsert_ir.emit.fused import MultiplyAdd
 from sparsert_ir.emit.guarded_loads import GuardedLoad
 from sparsert_ir.emit.instructions import INVARIANT_LOAD, NONTEMPORAL, Emitters, emitter
 from sparsert_ir.emit.lanes import Pieces
-from sparsert_ir.emit.literals import number_texts, type_text
+from sparsert_ir.emit.literals import ELEMENT_BYTES, number_texts, type_text
 from sparsert_ir.emit.streaming import StreamedLane
 from sparsert_ir.errors import IRError
-
-ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ Reference: PTX ISA, "Cache Operators", https://docs.nvidia.com/cuda/parallel-thr
 from dataclasses import dataclass
 
 from sparsert_ir.emit.function_writer import FunctionWriter
+from sparsert_ir.emit.literals import ELEMENT_BYTES
 
-_ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
 _REGISTERS = {("half", 1): "h", ("half", 2): "r", ("float", 1): "f", ("double", 1): "d"}
 """(Element, elements in one register) -> constraint of inline assembly."""
 _LARGEST_STORE = 16
@@ -50,12 +50,12 @@ class StreamedLane:
     def store(self, writer: FunctionWriter, pointer: str, offset: int) -> None:
         """Store the lane `offset` elements after `pointer`, in as few instructions as there are."""
         registers = self.registers(writer)
-        size = self._register_elements * _ELEMENT_BYTES[self.element]
+        size = self._register_elements * ELEMENT_BYTES[self.element]
         constraint = _REGISTERS[self.element, self._register_elements]
         most = _LARGEST_STORE // size
         for first in range(0, len(registers), most):
             part = registers[first : first + most]
-            place = offset * _ELEMENT_BYTES[self.element] + first * size
+            place = offset * ELEMENT_BYTES[self.element] + first * size
             operands = ", ".join(f"${i + 1}" for i in range(len(part)))
             vector, values = "", operands
             if len(part) > 1:
