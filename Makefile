@@ -40,6 +40,10 @@ SEED ?= 0
 fuzz: $(READY) ## feed sparsert-opt made and mutated texts: make fuzz MINUTES=10 SEED=0
 	$(BIN)/python tests/fuzz_driver.py --minutes $(MINUTES) --seed $(SEED)
 
+.PHONY: sanitize
+sanitize: $(READY) ## run kernels of every knob on a GPU under compute-sanitizer's four tools
+	$(BIN)/python tests/sanitize_kernels.py
+
 .PHONY: lint
 lint: $(READY) ## check style, formatting and types
 	$(BIN)/ruff check .

@@ -1,9 +1,12 @@
-"""From a random layer to a kernel, and a pruned layer of realistic size."""
+"""From a random layer or convolution to a kernel, and a pruned layer of realistic size."""
+
+from dataclasses import replace
 
 import numpy as np
+import random_convolutions
 
 import sparsert_ir
-from sparsert_ir import Kernel, Schedule
+from sparsert_ir import Kernel, Schedule, compile_conv2d
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
 from sparsert_ir.schedule import Lowering
@@ -26,6 +29,29 @@ def compile_layer(
         target=target,
         lowering=lowering,
         schedule=layer.schedule if schedule is None else schedule,
+    )
+
+
+def compile_convolution(example: random_convolutions.Example, target: str | None) -> Kernel:
+    """`compile_conv2d` on an example; launches overlap only where `target` is None or sm_90."""
+    case, layer, schedule = example.case, example.layer, example.case.schedule
+    window = case.window
+    if schedule is not None and target not in (None, "sm_90"):
+        schedule = replace(schedule, launch="serial")
+    return compile_conv2d(
+        example.weight,
+        window.array_shape,
+        stride=window.strides,
+        padding=window.padding,
+        dilation=window.dilation,
+        groups=case.groups,
+        layout="NCHW" if window.layout == "nchw" else "NHWC",
+        bias=layer.bias,
+        activation=layer.activation,
+        residual=False if layer.residual == "none" else layer.residual,
+        dtype=case.dtype,
+        target=target,
+        schedule=schedule,
     )
 
 

@@ -1,12 +1,12 @@
 """Convolutions mean the same at every stage, and compiled code computes what they mean."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from compiling import compile_convolution
 from hypothesis import given
 from hypothesis import strategies as st
 from random_convolutions import (
@@ -109,7 +109,7 @@ def test_cpu_code_is_exact_on_whole_numbers(lowering: str, data: st.DataObject) 
     pipeline = CPU_DATA if lowering == "data" else CPU_CODE
     case = data.draw(convolutions(pipeline))
     example = whole_numbers(case)
-    kernel = _compiled(example, case, "cpu")
+    kernel = compile_convolution(example, "cpu")
     residual = example.arguments[1] if len(example.arguments) > 1 else None
     y = kernel(example.arguments[0], residual)
     expected = example.expected().astype(example.arguments[0].dtype)
@@ -124,7 +124,7 @@ def test_cpu_code_is_within_the_error_bound(data: st.DataObject) -> None:
     case = data.draw(convolutions(CPU_DATA))
     example = real_numbers(case)
     residual = example.arguments[1] if len(example.arguments) > 1 else None
-    y = _compiled(example, case, "cpu")(example.arguments[0], residual)
+    y = compile_convolution(example, "cpu")(example.arguments[0], residual)
     numbers = np.finfo(y.dtype)
     roundings = 1.1 * (example.layer.matrix.shape[1] + 4)
     unit = float(numbers.eps) / 2
@@ -133,32 +133,11 @@ def test_cpu_code_is_within_the_error_bound(data: st.DataObject) -> None:
     assert (error <= bound).all(), f"{(error / bound).max()} times the bound"
 
 
-def _compiled(example: Any, case: Case, target: str) -> Any:
-    window, layer, schedule = case.window, example.layer, case.schedule
-    if schedule is not None and target != "sm_90":
-        schedule = replace(schedule, launch="serial")
-    return compile_conv2d(
-        example.weight,
-        window.array_shape,
-        stride=window.strides,
-        padding=window.padding,
-        dilation=window.dilation,
-        groups=case.groups,
-        layout="NCHW" if window.layout == "nchw" else "NHWC",
-        bias=layer.bias,
-        activation=layer.activation,
-        residual=False if layer.residual == "none" else layer.residual,
-        dtype=case.dtype,
-        target=target,
-        schedule=schedule,
-    )
-
-
 @given(data=st.data())
 def test_gpu_code_is_accepted_and_the_same_every_time(data: st.DataObject) -> None:
     case = data.draw(convolutions(GPU))
     example = real_numbers(case)
-    first, second = (_compiled(example, case, "sm_90") for _ in range(2))
+    first, second = (compile_convolution(example, "sm_90") for _ in range(2))
     assert first.ptx == second.ptx
 
 
@@ -168,7 +147,7 @@ def test_gpu_is_exact_on_whole_numbers(gpu: Gpu, data: st.DataObject) -> None:
     case = data.draw(convolutions(GPU))
     example = whole_numbers(case)
     arrays = [torch.from_numpy(array).cuda() for array in example.arguments]
-    y = _compiled(example, case, gpu.arch)(*arrays)
+    y = compile_convolution(example, gpu.arch)(*arrays)
     expected = example.expected().astype(example.arguments[0].dtype)
     np.testing.assert_array_equal(y.cpu().numpy(), expected, strict=True)
 

@@ -12,7 +12,7 @@ from sparsert_ir.errors import ScheduleError
 Lowering: TypeAlias = Literal["code", "data"]
 Accumulation: TypeAlias = Literal["plain", "folded", "f32"]
 
-_CHOICES: dict[str, tuple[str, ...]] = {
+CHOICES: dict[str, tuple[str, ...]] = {
     "lowering": ("code", "data"),
     "accumulation": ("plain", "folded", "f32"),
     "block_order": ("columns", "panels"),
@@ -20,6 +20,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "launch": ("serial", "overlapped"),
     "staging": ("none", "copy"),
 }
+"""Knobs that are words, and the words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class Schedule:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            choices = _CHOICES.get(field.name)
+            choices = CHOICES.get(field.name)
             if choices is not None and value not in choices:
                 raise ScheduleError(
                     f"schedule: {field.name} must be one of {', '.join(choices)}, got {value!r}"
