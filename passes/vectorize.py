@@ -11,6 +11,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from sparsert_ir.building import Code, array_type
+from sparsert_ir.cpu_tiles import KERNEL
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import (
     ColumnTilesOp,
@@ -36,6 +37,8 @@ class Vectorize(ModulePass):
     otherwise N must be a multiple of the width, on a GPU a power of two, so that every access is
     aligned.
 
+    On a CPU, tiles have their width from the start: another one here is a ScheduleError.
+
     Requires: a mapping pass; lanes of one column; the pattern not yet unrolled.
     Guarantees: the same result with fewer threads; the launch covers all columns; the kernel's
     schedule says so.
@@ -49,6 +52,8 @@ class Vectorize(ModulePass):
         for holder in list(op.body.block.ops):
             if isinstance(holder, gpu.ModuleOp):
                 self._widen_module(op, holder)
+            elif KERNEL in holder.attributes:
+                self._check_tiles(holder)
             elif isinstance(holder, func.FuncOp) and "sparsert.schedule" in holder.attributes:
                 width = self._width(holder)
                 if width > 1:
@@ -67,6 +72,15 @@ class Vectorize(ModulePass):
             _widen_ops(kernel, width)
             name = SymbolRefAttr(kernels.sym_name.data, [kernel.sym_name.data])
             _widen_launch(module, name, width)
+
+    def _check_tiles(self, kernel: Operation) -> None:
+        tiled, asked = kernel.attributes.get("sparsert.schedule"), self.columns_per_thread
+        width = tiled.data.columns_per_thread if isinstance(tiled, ScheduleAttr) else None
+        if asked not in (None, width):
+            raise ScheduleError(
+                f"schedule: expected no columns-per-thread here for tiles of a CPU, got {asked};"
+                " give it to sparsert-schedule, before the product is cut into tiles"
+            )
 
     def _width(self, kernel: Operation) -> int:
         """Columns of a lane; a schedule that says otherwise is brought in line."""

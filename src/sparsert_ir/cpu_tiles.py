@@ -122,6 +122,7 @@ def _kernel(tiled: TiledProduct) -> func.FuncOp:
     code.do(func.ReturnOp())
     kernel = func.FuncOp(tiled.name_of_kernel, (types, []), Region(block), visibility="private")
     kernel.attributes[KERNEL] = UnitAttr()
+    kernel.attributes["sparsert.schedule"] = tiled.product.schedule_attr()
     return kernel
 
 

@@ -34,7 +34,7 @@
 // CPU: llvm.func @one_group(
 // CPU: %[[OFFSETS:.*]] = llvm.mlir.addressof @one_group_tiles_offsets : !llvm.ptr
 // CPU: llvm.call @one_group_tiles({{.*}}%[[OFFSETS]]
-// CPU: llvm.func internal @one_group_tiles(%[[X:.*]]: !llvm.ptr {llvm.noalias, llvm.readonly}, {{.*}}, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64) attributes {{{.*}}sparsert.kernel}
+// CPU: llvm.func internal @one_group_tiles(%[[X:.*]]: !llvm.ptr {llvm.noalias, llvm.readonly}, {{.*}}, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64) attributes {{{.*}}sparsert.kernel, sparsert.schedule = {{.*}}}
 // CPU-NOT: {{memref|arith|scf|index}}
 // CPU: llvm.call_intrinsic "llvm.umin.i64"
 // CPU: llvm.load %{{.*}} {invariant, alignment = 4 : i64} : !llvm.ptr -> i32

@@ -13,7 +13,7 @@
 // CHECK: func.call @product_tiles(
 
 // CHECK-LABEL: func.func private @product_tiles(
-// CHECK-SAME: %[[X:.*]]: memref<4x11xf32>, %[[R:.*]]: memref<3x11xf32>, %[[Y:.*]]: memref<3x11xf32>, %[[FIRST:.*]]: index, %[[LAST:.*]]: index, %[[FIRST_PANEL:.*]]: index, %[[LAST_PANEL:.*]]: index) attributes {sparsert.kernel}
+// CHECK-SAME: %[[X:.*]]: memref<4x11xf32>, %[[R:.*]]: memref<3x11xf32>, %[[Y:.*]]: memref<3x11xf32>, %[[FIRST:.*]]: index, %[[LAST:.*]]: index, %[[FIRST_PANEL:.*]]: index, %[[LAST_PANEL:.*]]: index) attributes {sparsert.kernel, sparsert.schedule = #sparsert.schedule<rows_per_panel = 2, columns_per_thread = 4, threads = 1>}
 // CHECK: %[[WHOLE:.*]] = arith.constant 2 : index
 // CHECK: %[[END:.*]] = arith.minui %[[LAST]], %[[WHOLE]]
 // CHECK: scf.for %[[TILE:.*]] = %[[FIRST]] to %[[END]]
