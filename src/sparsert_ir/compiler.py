@@ -313,7 +313,7 @@ def _schedule(
     if lowering not in (None, "code", "data"):
         raise ArgumentError(f'lowering: expected None, "code" or "data", got {lowering!r}')
     if schedule is None:
-        return _default_schedule(layer, target, lowering, code_budget)
+        return default_schedule(layer, target, lowering, code_budget)
     if not isinstance(schedule, Schedule):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(f"schedule: expected a Schedule or None, got {schedule!r}")
     if lowering not in (None, schedule.lowering):
@@ -342,9 +342,10 @@ def _lowering_reason(layer: Layer, target: str, code_budget: int) -> str:
     return choose_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget).reason
 
 
-def _default_schedule(
+def default_schedule(
     layer: Layer, target: str, lowering: Lowering | None, code_budget: int
 ) -> Schedule:
+    """What a layer is compiled with for "cpu" or an architecture, unless a schedule is given."""
     matrix = layer.matrix
     if layer.window is not None:
         if lowering is None and target != "cpu":

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.candidates import best_candidates
+from sparsert_ir.compiler import default_schedule
 from sparsert_ir.cpu_model import CpuFacts, predict_cpu
+from sparsert_ir.emit.host import host_description
 from sparsert_ir.errors import ArgumentError, TuningError
 from sparsert_ir.limits import limits_of
 from sparsert_ir.prediction import Product, predict_us
@@ -161,16 +163,15 @@ class _Run:
             candidates=tuple(self.reports),
         )
 
-    def _schedules(self) -> list[Schedule | None]:
-        """None, for the compiler's own choice, is the first."""
-        given = self.options.candidates
+    def _schedules(self) -> list[Schedule]:
+        """Each once; the compiler's own choice is the first of the model's."""
+        given, layer, count = self.options.candidates, self.layer, self.options.count
         if given is not None:
             return list(dict.fromkeys(given))
-        layer = self.layer
-        found = best_candidates(
-            layer.matrix, layer.columns, layer.dtype, self.target, self.options.count
-        )
-        return [None, *found]
+        own = default_schedule(layer, self.target, None, self.options.code_budget)
+        found = best_candidates(layer.matrix, layer.columns, layer.dtype, self.target, count + 1)
+        others = [schedule for schedule in dict.fromkeys(found) if schedule != own]
+        return [own, *others[:count]]
 
     def _ordinal(self) -> int | None:
         """The GPU that workers assemble for; none where a test measures in its own way."""
@@ -233,7 +234,7 @@ class _Run:
 def device_name(target: str) -> str:
     """What `target` is measured on here."""
     gpu = None if target == "cpu" else find_gpu()
-    return gpu.name if gpu is not None else platform.processor() or platform.machine()
+    return gpu.name if gpu is not None else f"{host_description()[0]}, {platform.machine()}"
 
 
 def _store(record: TuningRecord, path: str | os.PathLike[str]) -> None:
