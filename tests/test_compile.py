@@ -170,9 +170,9 @@ def test_stats_of_a_gpu_kernel() -> None:
 
 
 REASONS: dict[str, dict[str, Any]] = {
-    "code: about 0.0 MB of instructions": {"n": 64},
+    "code: about 234 bytes of instructions": {"n": 64},
     "data: for N of up to 8, numbers are read faster than instructions": {"n": 8},
-    "data: code would take 0.0 MB, more than 0.0 MB": {"n": 64, "code_budget": 10},
+    "data: code would take 234 bytes, more than 10 bytes": {"n": 64, "code_budget": 10},
     "data: as asked for": {"n": 64, "lowering": "data"},
     "code: as asked for": {"n": 8, "schedule": Schedule()},
     "data: the default for a CPU": {"n": 8, "target": "cpu"},
@@ -198,6 +198,20 @@ def test_stats_of_a_cpu_kernel() -> None:
     assert stats.code_bytes is not None
     assert stats.code_bytes > 0
     assert stats.stages[-1].name == "machine-code"
+
+
+def test_code_bytes_of_a_cpu_kernel_are_instructions() -> None:
+    """Data next to them do not count: a matrix that is data has code of one size."""
+
+    def code_bytes(density: float, lowering: Any) -> int:
+        weight = pruned(64, 256, density)
+        schedule = Schedule(lowering=lowering, rows_per_panel=1, threads=1, columns_per_thread=16)
+        size = sparsert_ir.compile(weight, 16, target="cpu", schedule=schedule).stats.code_bytes
+        assert size is not None
+        return size
+
+    assert code_bytes(0.3, "data") == code_bytes(0.2, "data")
+    assert code_bytes(0.2, "code") > 4 * 0.2 * 64 * 256 > code_bytes(0.2, "data")
 
 
 def test_grid_and_block_cover_rows_and_columns() -> None:

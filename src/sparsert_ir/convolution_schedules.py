@@ -9,7 +9,7 @@ from sparsert_ir.cost_model import (
     RUN_ONCE_BYTES,
     LoweringChoice,
     architecture_number,
-    megabytes,
+    readable_bytes,
 )
 from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
 from sparsert_ir.padding import padded_copy
@@ -29,8 +29,8 @@ def convolution_lowering(
     size = code_bytes(shape, nonzeros, _USUAL_HEIGHT)
     limit = min(code_budget, RUN_ONCE_BYTES)
     if size <= limit:
-        return LoweringChoice("code", f"about {megabytes(size)} of instructions")
-    reason = f"code would take {megabytes(size)}, more than {megabytes(limit)}"
+        return LoweringChoice("code", f"about {readable_bytes(size)} of instructions")
+    reason = f"code would take {readable_bytes(size)}, more than {readable_bytes(limit)}"
     return LoweringChoice("data", reason)
 
 

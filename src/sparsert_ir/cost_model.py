@@ -55,14 +55,15 @@ def choose_lowering(
         reason = f"for N of up to {_FEW_COLUMNS}, numbers are read faster than instructions"
         return LoweringChoice("data", reason)
     if size > code_budget:
-        reason = f"code would take {megabytes(size)}, more than {megabytes(code_budget)}"
+        reason = f"code would take {readable_bytes(size)}, more than {readable_bytes(code_budget)}"
         return LoweringChoice("data", reason)
     if once and size > RUN_ONCE_BYTES:
         reason = (
-            f"{megabytes(size)} of code that runs once are fetched slower than numbers are read"
+            f"{readable_bytes(size)} of code that runs once are fetched slower than numbers"
+            " are read"
         )
         return LoweringChoice("data", reason)
-    return LoweringChoice("code", f"about {megabytes(size)} of instructions")
+    return LoweringChoice("code", f"about {readable_bytes(size)} of instructions")
 
 
 def default_lowering(
@@ -72,9 +73,11 @@ def default_lowering(
     return choose_lowering(shape, nonzeros, columns, code_budget).lowering
 
 
-def megabytes(size: float) -> str:
-    """A number of bytes, for a person."""
-    return f"{size / 2**20:.1f} MB"
+def readable_bytes(size: float) -> str:
+    """A number of bytes, for a person: in MB from a tenth of one on, else in KB or bytes."""
+    if size >= 0.1 * 2**20:
+        return f"{size / 2**20:.1f} MB"
+    return f"{size / 2**10:.1f} KB" if size >= 2**10 else f"{size:.0f} bytes"
 
 
 def default_gpu_schedule(

@@ -14,7 +14,7 @@ from sparsert_ir.errors import CodegenError
 class HostCode:
     """Compiled code; it lives as long as this object.
 
-    code_bytes: size of the object file.
+    code_bytes: of the functions' instructions.
     """
 
     code_bytes: int
@@ -52,7 +52,13 @@ def compile_for_host(text: str, *, loops: bool) -> HostCode:
 
     engine.set_object_cache(keep)
     engine.finalize_object()
-    return HostCode(sum(map(len, objects)), engine)
+    return HostCode(sum(map(_text_bytes, objects)), engine)
+
+
+def _text_bytes(code: bytes) -> int:
+    """Of the sections of an object file that hold instructions."""
+    held = _binding().object_file.ObjectFileRef.from_data(code)
+    return sum(section.size() for section in held.sections() if section.is_text())
 
 
 def host_assembly(text: str, *, loops: bool) -> str:
