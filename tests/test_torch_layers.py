@@ -165,6 +165,23 @@ def test_convolutions(what: str, images: int) -> None:
     assert torch.equal(layer(x.to(memory_format=torch.channels_last)), y)
 
 
+@pytest.mark.parametrize("what", CONVOLUTIONS)
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_convolutions_with_a_residual(what: str, place: Any) -> None:
+    dense = models.pruned(nn.Conv2d(16, 32, **CONVOLUTIONS[what]), 0.6)
+    layer = sparse.SparseConv2d.from_conv(dense, activation="relu", residual=place)
+    x = models.whole_numbers((2, 16, 9, 7))
+    y = dense(x)
+    residual = models.whole_numbers(tuple(y.shape), seed=3)
+    expected = (y + residual).relu() if place == "before" else y.relu() + residual
+    assert torch.equal(layer(x, residual), expected)
+    assert torch.equal(layer(x, residual.to(memory_format=torch.channels_last)), expected)
+    assert torch.equal(layer(x[1], residual[1]), expected[1])
+    wide = residual[:1, :, :1]
+    expected = (y + wide).relu() if place == "before" else y.relu() + wide
+    assert torch.equal(layer(x, wide), expected)
+
+
 def _inner(layer: Any, tensor: Any) -> tuple[int, ...]:
     """The shape that the operator sees; for strides, of what it is not told about."""
     if not layer.is_product:
@@ -181,6 +198,9 @@ def test_operators_pass_the_checks_of_torch() -> None:
         torch.library.opcheck(operators.spmm.default, (x, layer.key))
     x = models.whole_numbers((2, 16, 5, 6))
     torch.library.opcheck(operators.conv2d.default, (x, conv.key))
+    adds = sparse.SparseConv2d.from_conv(models.pruned(nn.Conv2d(16, 8, 3), 0.7), residual=True)
+    residual = models.whole_numbers((2, 8, 3, 4))
+    torch.library.opcheck(operators.conv2d.default, (x, adds.key, residual))
 
 
 @pytest.mark.parametrize("n_step", [1, 8])
@@ -200,6 +220,16 @@ def test_torch_compile_of_a_convolution() -> None:
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     x = models.whole_numbers((1, 16, 6, 6))
     assert torch.equal(compiled(x), dense(x))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_torch_compile_of_a_residual(size: int) -> None:
+    dense = models.pruned(nn.Conv2d(16, 16, size, padding=size // 2), 0.7)
+    layer = sparse.SparseConv2d.from_conv(dense, residual="before", activation="relu")
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for images in (1, 2, 3):
+        x = models.whole_numbers((images, 16, 6, 6))
+        assert torch.equal(compiled(x, x), torch.relu(dense(x) + x))
 
 
 def test_preparing_compiles_what_a_call_needs() -> None:
@@ -266,6 +296,22 @@ def test_wrong_calls_are_refused() -> None:
         conv(torch.zeros(1, 15, 6, 6))
     with pytest.raises(CallError, match=r"expected shape \(B, I, height, width\)"):
         conv(torch.zeros(16, 6))
+    with pytest.raises(CallError, match="residual: expected none, got one"):
+        conv(torch.zeros(1, 16, 6, 6), torch.zeros(1, 8, 4, 4))
+    adds = sparse.SparseConv2d.from_conv(models.pruned(nn.Conv2d(16, 8, 3), 0.7), residual=True)
+    with pytest.raises(
+        CallError, match=r"residual: expected one of shape \(1, 8, 4, 4\).*got none"
+    ):
+        adds(torch.zeros(1, 16, 6, 6))
+    for shape in ((1, 8, 4, 3), (1, 1, 8, 4, 4)):
+        with pytest.raises(
+            CallError, match=r"residual: expected shape \(1, 8, 4, 4\), or one that"
+        ):
+            adds(torch.zeros(1, 16, 6, 6), torch.zeros(shape))
+    with pytest.raises(CallError, match=r"residual: expected torch.float32, got torch.float16"):
+        adds(torch.zeros(1, 16, 6, 6), torch.zeros(1, 8, 4, 4).half())
+    with pytest.raises(CallError, match=r"residual: expected shape \(1, 8, 4, 4\) on cpu, got"):
+        operators.conv2d(torch.zeros(1, 16, 6, 6), adds.key, torch.zeros(8, 4, 4))
     with pytest.raises(CallError, match="NVIDIA GPU, got device xpu"):
         layer.kernels.kernel((24, 1), torch.device("xpu"))
 
@@ -288,6 +334,8 @@ def test_wrong_modules_are_refused() -> None:
         make(nn.Linear(2, 2), n_step=0)
     with pytest.raises(ArgumentError, match="padding_mode: expected"):
         sparse.SparseConv2d.from_conv(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"))
+    with pytest.raises(ArgumentError, match='residual: expected False, True, "before" or "after"'):
+        sparse.SparseConv2d.from_conv(nn.Conv2d(2, 2, 3), residual="during")
     broken = nn.Linear(2, 2)
     broken.weight.fill_(torch.inf)
     with pytest.raises(MatrixError, match="finite"):

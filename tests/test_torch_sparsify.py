@@ -37,7 +37,7 @@ def test_every_follower_is_folded_in_a_traced_model() -> None:
     both = ("batch norm", "ReLU")
     assert decisions(report) == {
         "point": (True, both),
-        "full": (True, both),
+        "full": (True, (*both, "residual")),
         "wide": (True, both),
         "last": (False, ()),
     }
@@ -133,6 +133,117 @@ def test_what_has_other_users_is_not_folded() -> None:
     assert decisions(report) == {"twice": (True, ()), "used": (True, ())}
     assert [one.n for one in report] == [140, 70]
     check_equal(fast, model, images())
+
+
+def residual_block(**options: Any) -> Any:
+    return models.Bottleneck(16, 8, **options)
+
+
+def test_a_residual_becomes_part_of_the_last_convolution() -> None:
+    """In place or not, whichever term comes first, with a layer of its own or the input itself."""
+    for options in ({}, {"in_place": True}, {"is_first": False}, {"stride": 2}):
+        model = residual_block(**options)
+        fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+        found = decisions(report)
+        assert found["wide"] == (True, ("batch norm", "residual", "ReLU"))
+        assert found["narrow"] == (True, ("batch norm", "ReLU"))
+        kinds: list[Any] = [type(module) for module in fast.modules()]
+        assert nn.BatchNorm2d not in kinds
+        assert nn.ReLU not in kinds
+        check_equal(fast, model, images())
+        check_equal(fast, model, images(3))
+        assert "sparse + batch norm + residual + ReLU" in str(report)
+
+
+def test_residuals_of_blocks_in_a_row() -> None:
+    """What one block returns is what the next one adds."""
+    model = nn.Sequential(residual_block(stride=2), models.Bottleneck(32, 8), nn.Flatten()).eval()
+    fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+    folded = [one.folded for one in report if "wide" in one.name]
+    assert folded == [("batch norm", "residual", "ReLU")] * 2
+    check_equal(fast, model, images())
+
+
+class Adding(nn.Module):
+    """A convolution, and an addition of some kind."""
+
+    def __init__(self, add: Any) -> None:
+        nn.Module.__init__(self)
+        self.layer = models.pruned(nn.Conv2d(16, 16, 1))
+        self.offset = nn.Parameter(torch.randn(1, 16, 7, 5))
+        self.add = add
+        self.eval()
+
+    def forward(self, x: Any) -> Any:
+        return self.add(self, x)
+
+
+FOLDED: dict[str, Any] = {
+    "function": lambda self, x: torch.add(self.layer(x), x),
+    "method": lambda self, x: self.layer(x).add(x),
+    "method in place": lambda self, x: self.layer(x).add_(x),
+    "after ReLU": lambda self, x: x + torch.relu(self.layer(x)),
+    "other use of the residual": lambda self, x: (self.layer(x) + x.sin()) * x.sin(),
+}
+KEPT: dict[str, Any] = {
+    "twice the same": lambda self, x: (lambda y: y + y)(self.layer(x)),
+    "a number": lambda self, x: self.layer(x) + 2,
+    "scaled": lambda self, x: torch.add(self.layer(x), x, alpha=2),
+    "broadcast": lambda self, x: self.layer(x) + x.mean((2, 3), keepdim=True),
+    "into the other": lambda self, x: (lambda y: y.add_(self.layer(x)) * y)(x * 2),
+    "x changes before": lambda self, x: (lambda x: self.layer(x) + x.mul_(2))(x * 1),
+    "other use": lambda self, x: (lambda y: (y + x) * y)(self.layer(x)),
+    "subtraction": lambda self, x: self.layer(x) - x,
+}
+
+
+@pytest.mark.parametrize("what", FOLDED)
+def test_additions_that_are_folded(what: str) -> None:
+    model = Adding(FOLDED[what])
+    fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+    assert "residual" in decisions(report)["layer"][1]
+    check_equal(fast, model, images())
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_additions_that_stay(what: str) -> None:
+    model = Adding(KEPT[what])
+    fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+    assert "residual" not in decisions(report)["layer"][1]
+    check_equal(fast, model, images())
+
+
+def test_a_folded_residual_may_be_broadcast_in_another_call() -> None:
+    model = Adding(lambda self, x: self.layer(x) + self.offset)
+    fast, report = sparse.sparsify(model, example_inputs=(images(1),), decide_by="sparsity")
+    assert decisions(report)["layer"] == (True, ("residual",))
+    check_equal(fast, model, images(3))
+
+
+def test_without_example_inputs_additions_stay_and_the_report_says_so() -> None:
+    model = residual_block()
+    fast, report = sparse.sparsify(model, decide_by="sparsity")
+    assert decisions(report)["wide"] == (True, ("batch norm",))
+    assert "no additions folded: that needs example_inputs" in str(report)
+    check_equal(fast, model, images())
+
+
+def test_residuals_of_linear_layers_stay() -> None:
+    """They would have to be transposed first."""
+
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+            self.layer = models.pruned(nn.Linear(16, 16))
+            self.eval()
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(self.layer(x) + x)
+
+    x = models.whole_numbers((3, 16))
+    fast, report = sparse.sparsify(Adds(), example_inputs=(x,), decide_by="sparsity")
+    assert decisions(report) == {"layer": (True, ())}
+    check_equal(fast, Adds(), x)
 
 
 def test_a_relu_that_does_not_directly_follow_stays() -> None:

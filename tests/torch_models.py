@@ -58,3 +58,38 @@ class Block(nn.Module):
         y = torch.relu(self.full_norm(self.full(x)))
         x = self.relu(x + y).mean((2, 3))
         return self.last(self.wide_norm(self.wide(x)).relu())
+
+
+class Bottleneck(nn.Module):
+    """A 3x3 and a 1x1 convolution with batch norm, and the input or a shortcut added."""
+
+    def __init__(
+        self,
+        inputs: int,
+        inside: int,
+        stride: int = 1,
+        in_place: bool = False,
+        is_first: bool = True,
+    ) -> None:
+        nn.Module.__init__(self)
+        outputs = inputs * stride
+        self.narrow = pruned(nn.Conv2d(inputs, inside, 3, stride, 1, bias=False))
+        self.narrow_norm = norm(nn.BatchNorm2d, inside)
+        self.wide = pruned(nn.Conv2d(inside, outputs, 1, bias=False), seed=1)
+        self.wide_norm = norm(nn.BatchNorm2d, outputs, seed=1)
+        self.relu = nn.ReLU(inplace=in_place)
+        self.shortcut = nn.Identity()
+        if stride > 1:
+            layer = pruned(nn.Conv2d(inputs, outputs, 1, stride, bias=False), seed=2)
+            self.shortcut = nn.Sequential(layer, norm(nn.BatchNorm2d, outputs, seed=2))
+        self.in_place, self.is_first = in_place, is_first
+        self.eval()
+
+    def forward(self, x: Any) -> Any:
+        y = self.wide_norm(self.wide(self.relu(self.narrow_norm(self.narrow(x)))))
+        identity = self.shortcut(x)
+        if self.in_place:
+            y += identity
+        else:
+            y = y + identity if self.is_first else identity + y
+        return self.relu(y)

@@ -50,9 +50,12 @@ def test_sparse_networks_are_the_dense_ones(name: str) -> None:
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         exact = model.double()(image.double())
-        fast, report = library.sparsify(model.float(), decide_by="sparsity")
+        model = model.float()
+        fast, report = library.sparsify(model, decide_by="sparsity", example_inputs=(image,))
         assert len(report.taken) == {"mobilenet-v1": 13, "resnet-50": 52}[name]
         assert all("batch norm" in one.folded for one in report.taken)
+        added = [one for one in report.taken if "residual" in one.folded]
+        assert len(added) == {"mobilenet-v1": 0, "resnet-50": 16}[name]
         error = (fast(image).double() - exact).abs().max() / exact.abs().max()
     assert float(error) < 1e-4
 

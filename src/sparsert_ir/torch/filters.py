@@ -12,7 +12,7 @@ from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.torch.framework import Dtype, Module, Tensor, numpy_array
-from sparsert_ir.torch.layer import Activation, check_activation, describe
+from sparsert_ir.torch.layer import Epilogue, describe
 from sparsert_ir.window import Pair
 
 
@@ -57,7 +57,7 @@ def _padding(module: Module) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True, eq=False)
 class FilterLayer:
-    """`y = activation(convolution(x, weight) + bias)` with x and y in NCHW.
+    """`y = activation(convolution(x, weight) + bias [+ residual]) [+ residual]`, x and y in NCHW.
 
     weight: (O, I / groups, height, width). bias: O numbers, or None.
     """
@@ -65,7 +65,7 @@ class FilterLayer:
     weight: Array
     geometry: Geometry
     bias: Array | None
-    activation: Activation
+    epilogue: Epilogue
     dtype: Dtype
 
     @classmethod
@@ -74,13 +74,12 @@ class FilterLayer:
         weight: Tensor,
         geometry: Geometry,
         bias: Tensor | None,
-        activation: Activation,
+        epilogue: Epilogue,
         dtype: Dtype,
     ) -> "FilterLayer":
         """Tensors on any device. Raises MatrixError for a filter that cannot be compiled."""
         numbers = None if bias is None else numpy_array(bias.float())
-        check_activation(activation)
-        made = cls(numpy_array(weight.float()), geometry, numbers, activation, dtype)
+        made = cls(numpy_array(weight.float()), geometry, numbers, epilogue, dtype)
         _ = made.matrix
         return made
 
@@ -96,12 +95,12 @@ class FilterLayer:
         return self.matrix.nonzeros
 
     def __str__(self) -> str:
-        return describe(self.matrix, self.bias, self.activation, self.dtype)
+        return describe(self.matrix, self.bias, self.epilogue, self.dtype)
 
     @property
     def digest(self) -> str:
         """The same for the same layer, in every process."""
-        head = (self.weight.shape, self.geometry, self.activation, self.dtype, self.bias is None)
+        head = (self.weight.shape, self.geometry, self.dtype, self.epilogue, self.bias is None)
         hashed = hashlib.sha256(repr(head).encode())
         for array in (self.weight, self.bias):
             if array is not None:
@@ -143,7 +142,8 @@ class FilterLayer:
             dilation=geometry.dilation,
             groups=geometry.groups,
             bias=self.bias,
-            activation=self.activation,
+            activation=self.epilogue.activation,
+            residual=self.epilogue.residual_option,
             dtype=self.dtype,
             target=target,
         )

@@ -1,129 +1,186 @@
-"""Batch norm and ReLU that directly follow a layer: found, and taken out of the model.
+"""What directly follows a layer, found and taken out of the model: batch norm, ReLU, an addition.
 
-In models that torch.fx can trace, wherever they are; in others, only inside `nn.Sequential`.
+In models that torch.fx can trace, wherever they are; in others, only inside `nn.Sequential`, and no
+additions.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sparsert_ir.torch.framework import Module, Tensor, nn, torch
-
-_RELU_FUNCTIONS = (torch.relu, torch.relu_, torch.nn.functional.relu)
-_RELU_METHODS = ("relu", "relu_")
+from sparsert_ir.torch.graphs import (
+    is_addition,
+    is_relu,
+    may_write,
+    nodes_between,
+    only_user,
+    other_term,
+    result_kinds,
+)
+from sparsert_ir.torch.layer import Epilogue, Residual
 
 
 @dataclass(frozen=True)
 class Followers:
-    """What directly follows a layer and nothing else uses: batch norm, then ReLU, or one of them.
+    """What directly follows a layer and nothing else uses.
 
-    norm, relu: places in the model, in the terms of the folder that found them.
+    norm_module: a batch norm, or None.
+    chain:       places of everything in the model, in order, in the terms of the folder.
+    epilogue:    what of it a kernel does besides.
+    residual:    place of what is added.
     """
 
     norm_module: Module
-    norm: Any
-    relu: Any
+    chain: tuple[Any, ...]
+    epilogue: Epilogue
+    residual: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """For people."""
+        """For people, in order."""
         norm = () if self.norm_module is None else ("batch norm",)
-        return norm if self.relu is None else (*norm, "ReLU")
+        relu = () if self.epilogue.activation is None else ("ReLU",)
+        added = {"none": relu, "before": ("residual", *relu), "after": (*relu, "residual")}
+        return (*norm, *added[self.epilogue.residual])
 
 
-NOTHING = Followers(None, None, None)
+NOTHING = Followers(None, (), Epilogue())
 
 
 class Folder(Protocol):
-    """Finds what follows the layers of `model`, and removes it."""
+    """Finds what follows the layers of `model`, and removes it.
+
+    note: what it leaves alone, or "".
+    """
 
     model: Module
+    note: str
 
     def followers(self, name: str) -> Followers:
         """Of the layer with that name."""
         ...
 
-    def replace(self, name: str, module: Module) -> None:
-        """Put another module in the place of a layer."""
-        ...
-
-    def remove(self, followers: Followers) -> None:
-        """Take them out of the model; their work must be done elsewhere."""
+    def put(self, name: str, module: Module, followers: Followers) -> None:
+        """Put a module in the place of a layer and of what follows it."""
         ...
 
 
-def folder_of(model: Module) -> tuple[Folder, str]:
-    """The folder that suits `model`, and "" or why torch.fx cannot trace it."""
+def folder_of(model: Module, inputs: Sequence[Any] | None) -> Folder:
+    """The folder that suits `model`.
+
+    inputs: of an example call, which tells shapes; None: additions are left alone.
+    """
     try:
-        return GraphFolder(torch.fx.symbolic_trace(model)), ""
+        return GraphFolder(torch.fx.symbolic_trace(model), inputs)
     except Exception as error:
         # Tracing runs the model's own code on stand-ins for tensors: anything may go wrong.
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return SequentialFolder(model), reason
+        return SequentialFolder(model, f"folded only inside nn.Sequential ({reason})")
 
 
 class GraphFolder:
     """For a `torch.fx.GraphModule`."""
 
-    def __init__(self, model: Module) -> None:
+    def __init__(self, model: Module, inputs: Sequence[Any] | None) -> None:
         self.model = model
         self._modules: dict[str, Module] = dict(model.named_modules(remove_duplicate=False))
         calls = [node for node in model.graph.nodes if node.op == "call_module"]
         self._nodes: dict[str, Any] = {node.target: node for node in calls}
         self._uses = Counter(id(self._modules[node.target]) for node in calls)
+        self._kinds = {} if inputs is None else result_kinds(model, inputs)
+        has_additions = any(is_addition(node) for node in model.graph.nodes)
+        self.note = "no additions folded: that needs example_inputs"
+        if inputs is not None or not has_additions:
+            self.note = ""
 
     def followers(self, name: str) -> Followers:
         node = self._nodes.get(name)
         if node is None or not self._is_called_once(node):
             return NOTHING
-        after = _only_user(node)
-        norm = after if self._is_norm(after, self._modules[name]) else None
-        if norm is not None:
-            after = _only_user(norm)
-        relu = after if self._is_relu(after) else None
-        return Followers(None if norm is None else self._modules[norm.target], norm, relu)
+        norm = self._norm_after(node)
+        relu = self._relu_after(norm or node)
+        term = relu or norm or node
+        addition, residual = self._addition_after(term, node)
+        place: Residual = "none"
+        chain = (norm, relu)
+        if addition is not None:
+            place = "before" if relu is None else "after"
+            chain = (norm, relu, addition)
+        if place == "before":
+            relu = self._relu_after(addition)
+            chain = (norm, addition, relu)
+        return Followers(
+            norm_module=None if norm is None else self._modules[norm.target],
+            chain=tuple(one for one in chain if one is not None),
+            epilogue=Epilogue(None if relu is None else "relu", place),
+            residual=residual,
+        )
 
-    def replace(self, name: str, module: Module) -> None:
-        if name in self._nodes:
-            self.model.set_submodule(name, module)
-
-    def remove(self, followers: Followers) -> None:
-        for node in (followers.relu, followers.norm):
-            if node is not None:
-                node.replace_all_uses_with(node.args[0] if node.args else node.kwargs["input"])
-                self.model.graph.erase_node(node)
-        self.model.graph.lint()
+    def put(self, name: str, module: Module, followers: Followers) -> None:
+        node = self._nodes.get(name)
+        if node is None:
+            return
+        self.model.set_submodule(name, module)
+        graph, folded = self.model.graph, list(followers.chain)
+        if followers.residual is not None:
+            # What is added may be computed after the place where the layer was called.
+            (addition,) = (one for one in folded if is_addition(one))
+            folded.insert(0, node)
+            with graph.inserting_before(addition):
+                node = graph.call_module(name, (node.args[0], followers.residual))
+            self._nodes[name] = node
+            self._kinds[node] = self._kinds[addition]
+        if folded:
+            folded[-1].replace_all_uses_with(node)
+        for one in reversed(folded):
+            graph.erase_node(one)
+        graph.lint()
         self.model.delete_all_unused_submodules()
         self.model.recompile()
 
     def _is_called_once(self, node: Any) -> bool:
         return self._uses[id(self._modules[node.target])] == 1
 
-    def _is_norm(self, node: Any, layer: Module) -> bool:
-        if node is None or node.op != "call_module" or not self._is_called_once(node):
-            return False
-        return is_foldable_norm(self._modules[node.target], layer)
+    def _norm_after(self, node: Any) -> Any:
+        """The batch norm that can become part of the layer which `node` calls, or None."""
+        after = only_user(node)
+        if after is None or after.op != "call_module" or not self._is_called_once(after):
+            return None
+        layer, norm = self._modules[node.target], self._modules[after.target]
+        return after if is_foldable_norm(norm, layer) else None
 
-    def _is_relu(self, node: Any) -> bool:
-        if node is None:
-            return False
-        if node.op == "call_module":
-            return type(self._modules[node.target]) is nn.ReLU
-        if node.op == "call_method":
-            return node.target in _RELU_METHODS
-        return node.op == "call_function" and node.target in _RELU_FUNCTIONS
+    def _relu_after(self, node: Any) -> Any:
+        after = only_user(node)
+        if after is not None and after.op == "call_module":
+            return after if type(self._modules[after.target]) is nn.ReLU else None
+        return after if is_relu(after) else None
 
+    def _addition_after(self, term: Any, layer: Any) -> tuple[Any, Any]:
+        """The node that adds a tensor of the same kind to `term`, and that tensor's node.
 
-def _only_user(node: Any) -> Any:
-    users = list(node.users)
-    return users[0] if len(users) == 1 else None
+        Only behind convolutions: what is added to the result of a linear layer would have to be
+        transposed first. The layer will be called where the addition is: nothing on the way there
+        may change what it reads.
+        """
+        after = only_user(term)
+        other, kind = other_term(after, term), self._kinds.get(term)
+        is_known = kind is not None and self._kinds.get(other) == kind
+        is_conv = isinstance(self._modules[layer.target], nn.Conv2d)
+        if other is None or not is_known or not is_conv or not layer.args:
+            return None, None
+        between = nodes_between(layer, after)
+        if any(may_write(one, self._modules) for one in between if one is not term):
+            return None, None
+        return after, other
 
 
 class SequentialFolder:
     """For any model: looks at neighbours in its `nn.Sequential` containers."""
 
-    def __init__(self, model: Module) -> None:
-        self.model = model
+    def __init__(self, model: Module, note: str) -> None:
+        self.model, self.note = model, note
         self._names: dict[str, list[str]] = {}
         named = list(model.named_modules(remove_duplicate=False))
         self._uses = Counter(id(module) for _, module in named)
@@ -140,18 +197,20 @@ class SequentialFolder:
         after = list(self._names.get(name, ()))
         if layer is None or not after:
             return NOTHING
-        norm_module = self._once(after[0])
-        norm = after.pop(0) if is_foldable_norm(norm_module, layer) else None
-        relu = after[0] if after and type(self._once(after[0])) is nn.ReLU else None
-        return Followers(norm_module if norm else None, norm, relu)
+        norm_module, chain = self._once(after[0]), list[str]()
+        if is_foldable_norm(norm_module, layer):
+            chain.append(after.pop(0))
+        else:
+            norm_module = None
+        is_followed = bool(after) and type(self._once(after[0])) is nn.ReLU
+        if is_followed:
+            chain.append(after[0])
+        return Followers(norm_module, tuple(chain), Epilogue("relu" if is_followed else None))
 
-    def replace(self, name: str, module: Module) -> None:
+    def put(self, name: str, module: Module, followers: Followers) -> None:
         self.model.set_submodule(name, module)
-
-    def remove(self, followers: Followers) -> None:
-        for name in (followers.norm, followers.relu):
-            if name is not None:
-                self.model.set_submodule(name, nn.Identity())
+        for one in followers.chain:
+            self.model.set_submodule(one, nn.Identity())
 
     def _once(self, name: str) -> Module:
         """The module with that name; None if it has others."""

@@ -129,17 +129,25 @@ def kernels_named(key: str) -> LayerKernels:
     return kernels
 
 
-def call_kernel(kernels: LayerKernels, x: Tensor, y: Tensor) -> None:
-    """`y = layer(x)`, both in row-major order on one device."""
+def call_kernel(
+    kernels: LayerKernels, x: Tensor, y: Tensor, residual: Tensor | None = None
+) -> None:
+    """`y = layer(x, residual)`, all in row-major order on one device."""
     kernel = kernels.kernel(tuple(x.shape), x.device)
     if x.device.type == "cpu":
-        kernel(x.numpy(), out=y.numpy())
-    elif _is_aligned(y):
-        kernel(x if _is_aligned(x) else x.clone(), out=y)
+        kernel(x.numpy(), None if residual is None else residual.numpy(), out=y.numpy())
+        return
+    inputs = (_aligned(x), None if residual is None else _aligned(residual))
+    if _is_aligned(y):
+        kernel(*inputs, out=y)
     else:
-        y.copy_(kernel(x if _is_aligned(x) else x.clone()))
+        y.copy_(kernel(*inputs))
 
 
 def _is_aligned(x: Tensor) -> bool:
     """Whether a kernel of a GPU can load from its address."""
     return x.data_ptr() % 16 == 0
+
+
+def _aligned(x: Tensor) -> Tensor:
+    return x if _is_aligned(x) else x.clone()

@@ -15,20 +15,51 @@ from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.torch.framework import Dtype, Tensor, numpy_array
 
 Activation: TypeAlias = Literal["relu"] | None
+Residual: TypeAlias = Literal["none", "before", "after"]
+"""Whether an array like y is added, before or after the activation."""
 
 
-def check_activation(activation: object) -> None:
-    """ArgumentError for one that no epilogue has."""
-    if activation not in (None, "relu"):
-        raise ArgumentError(f'activation: expected None or "relu", got {activation!r}')
+@dataclass(frozen=True)
+class Epilogue:
+    """What happens to a sum, and the bias with it, before it is stored. Raises ArgumentError."""
+
+    activation: Activation = None
+    residual: Residual = "none"
+
+    def __post_init__(self) -> None:
+        if self.activation not in (None, "relu"):
+            raise ArgumentError(f'activation: expected None or "relu", got {self.activation!r}')
+
+    @property
+    def residual_option(self) -> Literal[False, "before", "after"]:
+        """As the argument of `sparsert_ir.compile`."""
+        return False if self.residual == "none" else self.residual
 
 
-def describe(matrix: SparseMatrix, bias: Array | None, activation: Activation, dtype: Dtype) -> str:
+def residual_place(given: object) -> Residual:
+    """Of an argument `residual`; ArgumentError for one that means nothing."""
+    places: dict[object, Residual] = {
+        False: "none",
+        True: "before",
+        "before": "before",
+        "after": "after",
+    }
+    if not isinstance(given, bool | str) or given not in places:
+        raise ArgumentError(
+            f'residual: expected False, True, "before" or "after", got {given!r}; the tensor itself'
+            " is an argument of the call"
+        )
+    return places[given]
+
+
+def describe(matrix: SparseMatrix, bias: Array | None, epilogue: Epilogue, dtype: Dtype) -> str:
     """What `repr` of a module says of its layer."""
-    return (
-        f"sparsity={1 - matrix.density:.3f}, bias={bias is not None}, activation={activation!r},"
-        f" dtype={dtype!r}"
-    )
+    words = [
+        f"sparsity={1 - matrix.density:.3f}, bias={bias is not None}",
+        f"activation={epilogue.activation!r}, dtype={dtype!r}",
+    ]
+    residual = epilogue.residual
+    return ", ".join([*words, *([] if residual == "none" else [f"residual={residual!r}"])])
 
 
 class Layer(Protocol):
@@ -37,6 +68,11 @@ class Layer(Protocol):
     @property
     def dtype(self) -> Dtype:
         """Element type of x, y and the values."""
+        ...
+
+    @property
+    def epilogue(self) -> Epilogue:
+        """What happens to the sums; with a residual, a call takes an array like y."""
         ...
 
     @property
@@ -63,33 +99,32 @@ class Layer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SparseLayer:
-    """`y[M, N] = activation(matrix @ x[K, N] + bias)`, for any N.
+    """`y[M, N] = activation(matrix @ x[K, N] + bias [+ residual]) [+ residual]`, for any N.
 
     bias: float32, M numbers, or None.
     """
 
     matrix: SparseMatrix
     bias: Array | None
-    activation: Activation
+    epilogue: Epilogue
     dtype: Dtype
 
     @classmethod
     def of(
-        cls, weight: Tensor, bias: Tensor | None, activation: Activation, dtype: Dtype
+        cls, weight: Tensor, bias: Tensor | None, epilogue: Epilogue, dtype: Dtype
     ) -> "SparseLayer":
-        """Of a weight M x K and a bias, on any device. Raises MatrixError, ArgumentError."""
-        check_activation(activation)
+        """Of a weight M x K and a bias, on any device. Raises MatrixError."""
         matrix = SparseMatrix.of(weight, {"f32": np.float32, "f16": np.float16}[dtype])
-        return cls(matrix, None if bias is None else numpy_array(bias.float()), activation, dtype)
+        return cls(matrix, None if bias is None else numpy_array(bias.float()), epilogue, dtype)
 
     def __str__(self) -> str:
-        return describe(self.matrix, self.bias, self.activation, self.dtype)
+        return describe(self.matrix, self.bias, self.epilogue, self.dtype)
 
     @property
     def digest(self) -> str:
         """The same for the same layer, in every process."""
         matrix = self.matrix
-        head = repr((matrix.shape, self.activation, self.dtype, self.bias is None))
+        head = repr((matrix.shape, self.dtype, self.epilogue, self.bias is None))
         hashed = hashlib.sha256(head.encode())
         for array in (matrix.row_offsets, matrix.column_indices, matrix.values, self.bias):
             if array is not None:
@@ -121,7 +156,8 @@ class SparseLayer:
             self.matrix,
             shape[1],
             bias=self.bias,
-            activation=self.activation,
+            activation=self.epilogue.activation,
+            residual=self.epilogue.residual_option,
             dtype=self.dtype,
             target=target,
             threads=threads,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.torch.framework import Dtype, Module, Tensor, dense_weight, dtype_for, nn, torch
 from sparsert_ir.torch.kernels import MAX_KERNELS
-from sparsert_ir.torch.layer import Activation, SparseLayer
+from sparsert_ir.torch.layer import Activation, Epilogue, SparseLayer
 from sparsert_ir.torch.module import SparseModule
 from sparsert_ir.torch.operators import spmm
 
@@ -56,7 +56,7 @@ class SparseLinear(SparseModule[SparseLayer]):
         if not isinstance(module, nn.Linear):
             raise ArgumentError(f"module: expected a torch.nn.Linear, got {type(module).__name__}")
         weight = dense_weight(module)
-        layer = SparseLayer.of(weight, module.bias, activation, dtype_for(weight, dtype))
+        layer = SparseLayer.of(weight, module.bias, Epilogue(activation), dtype_for(weight, dtype))
         return cls(layer, max_kernels=max_kernels, n_step=n_step)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,48 +11,66 @@ from sparsert_ir.torch.framework import TENSOR_TYPES, Tensor, torch
 from sparsert_ir.torch.kernels import LayerKernels, call_kernel, kernels_named
 
 
-def _spmm(x: Tensor, layer: str) -> Tensor:
-    """y = activation(W @ x + bias).
+def _spmm(x: Tensor, layer: str, residual: Tensor | None = None) -> Tensor:
+    """y = activation(W @ x + bias), with the residual where the layer adds one.
 
     x: K x N, or B x K x N for B products; returns M x N or B x M x N, row-major.
-    Raises CallError for an x of another shape or element type.
+    residual: like y.
+    Raises CallError for arguments of another shape or element type.
     """
     kernels = kernels_named(layer)
-    x, y = x.contiguous(), _result(kernels, x)
+    y = _result(kernels, x, residual)
     if y.numel() == 0:
         return y
-    pairs = [(x, y)] if x.dim() == 2 else zip(x, y, strict=True)
-    for one, result in pairs:
-        call_kernel(kernels, one, result)
+    arrays = [x.contiguous(), y, *([] if residual is None else [residual.contiguous()])]
+    for one in [arrays] if x.dim() == 2 else zip(*arrays, strict=True):
+        call_kernel(kernels, *one)
     return y
 
 
-def _conv2d(x: Tensor, layer: str) -> Tensor:
-    """y = activation(convolution(x) + bias).
+def _conv2d(x: Tensor, layer: str, residual: Tensor | None = None) -> Tensor:
+    """y = activation(convolution(x) + bias), with the residual where the layer adds one.
 
-    x: (B, I, height, width); returns (B, O, height, width), row-major.
-    Raises CallError for an x of another shape or element type.
+    x: (B, I, height, width); returns (B, O, height, width), row-major. residual: like y.
+    Raises CallError for arguments of another shape or element type.
     """
     kernels = kernels_named(layer)
-    x, y = x.contiguous(), _result(kernels, x)
+    y = _result(kernels, x, residual)
     if y.numel():
-        call_kernel(kernels, x, y)
+        call_kernel(kernels, x.contiguous(), y, None if residual is None else residual.contiguous())
     return y
 
 
-def _result(kernels: LayerKernels, x: Tensor) -> Tensor:
+def _result(kernels: LayerKernels, x: Tensor, residual: Tensor | None) -> Tensor:
     """An empty y; with a fake x, a fake one."""
     wanted = TENSOR_TYPES[kernels.layer.dtype]
-    if x.dtype != wanted:
+    for name, array in (("x", x), ("residual", residual)):
+        if array is not None and array.dtype != wanted:
+            raise CallError(
+                f"{name}: expected {wanted}, got {array.dtype}; convert it, or make the sparse"
+                " layer with another dtype"
+            )
+    shape = kernels.layer.result_shape(x.shape)
+    _check_residual(kernels, shape, x, residual)
+    return x.new_empty(shape)
+
+
+def _check_residual(
+    kernels: LayerKernels, shape: tuple[int, ...], x: Tensor, residual: Tensor | None
+) -> None:
+    is_added = kernels.layer.epilogue.residual != "none"
+    if is_added != (residual is not None):
+        expected = f"one of shape {tuple(shape)}, which the layer adds" if is_added else "none"
+        raise CallError(f"residual: expected {expected}, got {'none' if is_added else 'one'}")
+    if residual is not None and (residual.shape != shape or residual.device != x.device):
         raise CallError(
-            f"x: expected {wanted}, got {x.dtype}; convert x, or make the sparse layer with"
-            " another dtype"
+            f"residual: expected shape {tuple(shape)} on {x.device}, got {tuple(residual.shape)} on"
+            f" {residual.device}"
         )
-    return x.new_empty(kernels.layer.result_shape(x.shape))
 
 
-def _fake(x: Tensor, layer: str) -> Tensor:
-    return _result(kernels_named(layer), x)
+def _fake(x: Tensor, layer: str, residual: Tensor | None = None) -> Tensor:
+    return _result(kernels_named(layer), x, residual)
 
 
 def _no_gradient(context: Any, gradient: Tensor) -> Tensor:
@@ -64,7 +82,10 @@ def _no_gradient(context: Any, gradient: Tensor) -> Tensor:
 
 def _operator(name: str, function: Any) -> Any:
     made = torch.library.custom_op(
-        f"sparsert_ir::{name}", function, mutates_args=(), schema="(Tensor x, str layer) -> Tensor"
+        f"sparsert_ir::{name}",
+        function,
+        mutates_args=(),
+        schema="(Tensor x, str layer, Tensor? residual=None) -> Tensor",
     )
     made.register_fake(_fake)
     made.register_autograd(_no_gradient)

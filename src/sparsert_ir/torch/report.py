@@ -18,7 +18,7 @@ class Decision:
     taken:     whether a sparse module has its place now.
     dense_us, sparse_us: microseconds of all its calls in one call of the model, each in front of
                what was folded; None where they were not needed or cannot be known.
-    folded:    names of what its kernel does besides: batch norm, ReLU.
+    folded:    names of what its kernel does besides: batch norm, residual, ReLU.
     reason:    why it was taken or kept.
     """
 

@@ -21,7 +21,7 @@ from sparsert_ir.torch.framework import (
     torch,
 )
 from sparsert_ir.torch.kernels import MAX_KERNELS
-from sparsert_ir.torch.layer import Activation, SparseLayer
+from sparsert_ir.torch.layer import Epilogue, SparseLayer
 from sparsert_ir.torch.linear import SparseLinear
 from sparsert_ir.torch.report import Decision, Report
 
@@ -57,8 +57,10 @@ def sparsify(
                     modules, one by one, where the weights are; "sparsity": takes whatever has
                     `min_sparsity`. None: prediction for a GPU, measurement on a CPU.
     fold:           whether batch norm and ReLU that directly follow a sparse layer become part of
-                    its kernel. Where torch.fx can trace the model, the new one is a
-                    `torch.fx.GraphModule` then; elsewhere this happens inside `nn.Sequential` only.
+                    its kernel, and behind a convolution, with example inputs, the addition of a
+                    tensor of the same shape (a residual). Where torch.fx can trace the model, the
+                    new one is a `torch.fx.GraphModule` then; elsewhere this happens inside
+                    `nn.Sequential` only, without additions.
     max_kernels:    of each layer, see `LayerKernels`.
 
     The new model shares nothing with `model`, and none of its parameters requires a gradient: it
@@ -73,12 +75,12 @@ def sparsify(
     copied = _copy(model)
     shapes = _shapes(copied, example_inputs)
     judge = _Judge(min_sparsity, architecture, method, max_kernels, shapes)
-    folder, untraceable = folder_of(copied) if fold else (None, "")
+    folder = folder_of(copied, example_inputs) if fold else None
     decisions = [_decide(copied, name, judge, folder) for name in _layers(copied)]
     result = copied
     if folder is not None and any(one.folded for one in decisions):
         result = folder.model
-    notes = (f"folded only inside nn.Sequential ({untraceable})",) if untraceable else ()
+    notes = (folder.note,) if folder is not None and folder.note else ()
     result.requires_grad_(False)
     return Sparsified(result, Report(tuple(decisions), architecture, notes))
 
@@ -202,7 +204,7 @@ def _decide(model: Module, name: str, judge: _Judge, folder: Folder | None) -> D
         reason = f"fewer than {judge.min_sparsity:.0%} zeros"
     else:
         try:
-            sparse = _sparse(dense, weight, dense.bias, None, judge)
+            sparse = _sparse(dense, weight, dense.bias, Epilogue(), judge)
             times = judge.times(name, dense, sparse, weight)
             taken, reason = _verdict(times, judge)
             if taken:
@@ -235,13 +237,11 @@ def _put(
         weight, bias = dense_weight(dense), dense.bias
         if followers.norm_module is not None:
             weight, bias = fold_norm(weight, bias, followers.norm_module)
-        activation: Activation = None if followers.relu is None else "relu"
-        sparse = _sparse(dense, weight, bias, activation, judge)
+        sparse = _sparse(dense, weight, bias, followers.epilogue, judge)
     sparse.eval()
     model.set_submodule(name, sparse)
     if folder is not None:
-        folder.replace(name, sparse)
-        folder.remove(followers)
+        folder.put(name, sparse, followers)
     return followers
 
 
@@ -255,10 +255,10 @@ def _foldable(folder: Folder, name: str, dense: Module, judge: _Judge) -> Follow
 
 
 def _sparse(
-    dense: Module, weight: Tensor, bias: Tensor | None, activation: Activation, judge: _Judge
+    dense: Module, weight: Tensor, bias: Tensor | None, epilogue: Epilogue, judge: _Judge
 ) -> Module:
     dtype: Dtype = dtype_for(dense.weight, None)
     if isinstance(dense, nn.Linear):
-        layer = SparseLayer.of(weight, bias, activation, dtype)
+        layer = SparseLayer.of(weight, bias, epilogue, dtype)
         return SparseLinear(layer, max_kernels=judge.max_kernels)
-    return SparseConv2d.of(weight, dense, bias, activation, dtype, judge.max_kernels)
+    return SparseConv2d.of(weight, dense, bias, epilogue, dtype, judge.max_kernels)
