@@ -1,8 +1,9 @@
 """`sparsify` changes what a model costs, never what it computes, and reports what it did."""
 
 import copy
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -141,7 +142,8 @@ def residual_block(**options: Any) -> Any:
 
 def test_a_residual_becomes_part_of_the_last_convolution() -> None:
     """In place or not, whichever term comes first, with a layer of its own or the input itself."""
-    for options in ({}, {"in_place": True}, {"is_first": False}, {"stride": 2}):
+    given: list[dict[str, Any]] = [{}, {"in_place": True}, {"is_first": False}, {"stride": 2}]
+    for options in given:
         model = residual_block(**options)
         fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
         found = decisions(report)
@@ -164,36 +166,58 @@ def test_residuals_of_blocks_in_a_row() -> None:
     check_equal(fast, model, images())
 
 
+Add: TypeAlias = Callable[[Any, Any], Any]
+"""Of a convolution and an x; same channels, same size."""
+
+
 class Adding(nn.Module):
     """A convolution, and an addition of some kind."""
 
-    def __init__(self, add: Any) -> None:
+    def __init__(self, add: Add) -> None:
         nn.Module.__init__(self)
         self.layer = models.pruned(nn.Conv2d(16, 16, 1))
-        self.offset = nn.Parameter(torch.randn(1, 16, 7, 5))
         self.add = add
         self.eval()
 
     def forward(self, x: Any) -> Any:
-        return self.add(self, x)
+        return self.add(self.layer, x)
 
 
-FOLDED: dict[str, Any] = {
-    "function": lambda self, x: torch.add(self.layer(x), x),
-    "method": lambda self, x: self.layer(x).add(x),
-    "method in place": lambda self, x: self.layer(x).add_(x),
-    "after ReLU": lambda self, x: x + torch.relu(self.layer(x)),
-    "other use of the residual": lambda self, x: (self.layer(x) + x.sin()) * x.sin(),
+def twice(y: Any) -> Any:
+    return y + y
+
+
+def into_the_other(layer: Any, x: Any) -> Any:
+    other = x * 2
+    return other.add_(layer(x)) * other
+
+
+def x_changes(layer: Any, x: Any) -> Any:
+    own = x * 1
+    return layer(own) + own.mul_(2)
+
+
+def used_again(layer: Any, x: Any) -> Any:
+    y = layer(x)
+    return (y + x) * y
+
+
+FOLDED: dict[str, Add] = {
+    "function": lambda layer, x: torch.add(layer(x), x),
+    "method": lambda layer, x: layer(x).add(x),
+    "method in place": lambda layer, x: layer(x).add_(x),
+    "after ReLU": lambda layer, x: x + torch.relu(layer(x)),
+    "other use of the residual": lambda layer, x: (layer(x) + x.sin()) * x.sin(),
 }
-KEPT: dict[str, Any] = {
-    "twice the same": lambda self, x: (lambda y: y + y)(self.layer(x)),
-    "a number": lambda self, x: self.layer(x) + 2,
-    "scaled": lambda self, x: torch.add(self.layer(x), x, alpha=2),
-    "broadcast": lambda self, x: self.layer(x) + x.mean((2, 3), keepdim=True),
-    "into the other": lambda self, x: (lambda y: y.add_(self.layer(x)) * y)(x * 2),
-    "x changes before": lambda self, x: (lambda x: self.layer(x) + x.mul_(2))(x * 1),
-    "other use": lambda self, x: (lambda y: (y + x) * y)(self.layer(x)),
-    "subtraction": lambda self, x: self.layer(x) - x,
+KEPT: dict[str, Add] = {
+    "twice the same": lambda layer, x: twice(layer(x)),
+    "a number": lambda layer, x: layer(x) + 2,
+    "scaled": lambda layer, x: torch.add(layer(x), x, alpha=2),
+    "broadcast": lambda layer, x: layer(x) + x.mean((2, 3), keepdim=True),
+    "into the other": into_the_other,
+    "x changes before": x_changes,
+    "other use": used_again,
+    "subtraction": lambda layer, x: layer(x) - x,
 }
 
 
@@ -214,7 +238,17 @@ def test_additions_that_stay(what: str) -> None:
 
 
 def test_a_folded_residual_may_be_broadcast_in_another_call() -> None:
-    model = Adding(lambda self, x: self.layer(x) + self.offset)
+    class Offset(nn.Module):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+            self.layer = models.pruned(nn.Conv2d(16, 16, 1))
+            self.offset = nn.Parameter(models.whole_numbers((1, 16, 7, 5)))
+            self.eval()
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(x) + self.offset
+
+    model = Offset()
     fast, report = sparse.sparsify(model, example_inputs=(images(1),), decide_by="sparsity")
     assert decisions(report)["layer"] == (True, ("residual",))
     check_equal(fast, model, images(3))
