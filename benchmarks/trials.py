@@ -11,7 +11,7 @@ from cases import Case
 from sparsert_ir import Schedule, SparseMatrix
 from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.candidates import data_candidates, gpu_candidates, sampled
-from sparsert_ir.cost_model import default_gpu_schedule
+from sparsert_ir.cost_model import gpu_schedule_for
 from sparsert_ir.frontend import Layer
 from sparsert_ir.schedule import Lowering
 
@@ -59,7 +59,7 @@ def trials_of(case: Case, options: TrialOptions) -> Iterator[Trial]:
 def _trials(case: Case, dtype: Literal["f32", "f16"], options: TrialOptions) -> Iterator[Trial]:
     matrix = case.matrix(dtype)
     defaults = [
-        default_gpu_schedule(matrix.shape, case.n, dtype, matrix.nonzeros, lowering, options.target)
+        gpu_schedule_for(matrix, case.n, dtype, lowering, options.target)
         for lowering in options.lowerings
     ]
     tried = [*defaults, *sampled(_candidates(matrix, case.n, dtype, options), options.seed)]

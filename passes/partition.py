@@ -14,7 +14,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from sparsert_ir.dealing import deal_rows
-from sparsert_ir.dense import to_dense, to_numpy
+from sparsert_ir.dense import to_dense
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
     Product,
@@ -45,8 +45,8 @@ class PartitionRows(RewritePattern):
         if self.rows_per_panel is not None:
             schedule = replace(schedule, rows_per_panel=self.rows_per_panel)
         constant = constant_weight(op.weight, "sparsert-partition")
-        lengths = to_numpy(constant.row_offsets)
-        panels = deal_rows(lengths[1:] - lengths[:-1], schedule.lowering, schedule.rows_per_panel)
+        offsets, indices, _ = constant.arrays()
+        panels = deal_rows(offsets, indices, schedule)
         splits = whole_splits(panels.shape[0], constant.shape[1])
         tiled = TiledSpmmOp(op, ScheduleAttr(schedule), to_dense(panels), to_dense(splits))
         rewriter.replace(op, tiled)
@@ -55,8 +55,9 @@ class PartitionRows(RewritePattern):
 @dataclass(frozen=True)
 class Partition(ModulePass):
     """Turn `spmm` and `conv2d` into `tiled_spmm`: panels of at most `rows-per-panel` rows
-    (default: the schedule's); one K group. Panels that become code get about as many nonzeros each;
-    panels that become data hold rows of about the same length, since their rows advance together.
+    (default: the schedule's); one K group. Panels that become code get about as many nonzeros each
+    and, if the schedule's permutation is "clustered", rows that share columns; panels that become
+    data hold rows of about the same length, since their rows advance together.
 
     Requires: weights made by `sparsert.constant`.
     Guarantees: no `spmm` or `conv2d` is left.

@@ -29,6 +29,7 @@ class ChooseSchedule(ModulePass):
     target: str = "gpu"
     lowering: str | None = None
     rows_per_panel: int | None = None
+    permutation: str | None = None
     k_groups: int | None = None
     columns_per_thread: int | None = None
     threads: int | None = None

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 from xdsl.context import Context
 from xdsl.dialects import scf
 from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, f16, i64
@@ -15,6 +14,7 @@ from xdsl.rewriter import InsertPoint
 
 from sparsert_ir.budget import CODE_BUDGET, CodeEstimate
 from sparsert_ir.building import Code, Values
+from sparsert_ir.dealing import touched_columns
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     AccumulateOp,
@@ -57,12 +57,7 @@ class UnrollPattern(ModulePass):
 def estimate(product: PanelProductOp) -> CodeEstimate:
     """How much code `product` becomes: every row of x that a panel needs is loaded once."""
     offsets, indices, values = constant_weight(product.weight, UnrollPattern.name).arrays()
-    panels = to_numpy(product.panels)
-    panel_of_row = np.empty(offsets.size - 1, np.int64)
-    panel_numbers, positions = np.nonzero(panels >= 0)
-    panel_of_row[panels[panel_numbers, positions]] = panel_numbers
-    panel_of_nonzero = np.repeat(panel_of_row, np.diff(offsets))
-    loads = np.unique(panel_of_nonzero * (int(indices.max(initial=0)) + 1) + indices).size
+    loads = touched_columns(offsets, indices, to_numpy(product.panels)).sum()
     pieces = math.ceil(lane_width(product.sums[0].type) / _columns_per_instruction(product))
     return CodeEstimate(pieces * values.size, int(loads))
 

@@ -22,6 +22,7 @@ FILECHECK = Path(__file__).parent / "filecheck"
 _TOKEN = re.compile(r'"[^"\n]*"|[\w.$%@#!^-]+|->|\s+|.')
 _KNOB_WORDS: dict[str, tuple[str, ...]] = {
     "lowering": ("code", "data"),
+    "permutation": ("balanced", "clustered"),
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
     "accumulation": ("plain", "folded", "f32"),

@@ -103,10 +103,13 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
     schedule = Schedule(
         lowering="data" if pipeline == CPU_DATA else "code",
         rows_per_panel=draw(st.sampled_from((1, 2, 3, 7, 16, 64))),
+        permutation=draw(st.sampled_from(("balanced", "clustered"))),
         columns_per_thread=draw(st.sampled_from(widths)),
         accumulation=draw(st.sampled_from(("plain", "folded", "f32"))),
         fold_length=draw(st.sampled_from((1, 2, 5, 16))),
     )
+    if pipeline == CPU_DATA:
+        schedule = replace(schedule, permutation="balanced")
     if not gpu:
         return replace(schedule, staging=draw(st.sampled_from(("none", "copy"))))
     return replace(

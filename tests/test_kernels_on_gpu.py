@@ -116,6 +116,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "default knobs": {},
     "one row": {"rows_per_panel": 1},
     "many rows": {"rows_per_panel": 64},
+    "clustered rows": {"permutation": "clustered"},
     "two columns": {"columns_per_thread": 2},
     "four columns": {"columns_per_thread": 4},
     "K groups": {"k_groups": 4},

@@ -47,7 +47,7 @@ def axes_of(figure: Any) -> list[Any]:
 
 
 def test_the_pattern_has_a_cell_for_each_nonzero_in_its_panels_colour(matrix: SparseMatrix) -> None:
-    panels = deal_rows(matrix.row_lengths, "code", 4)
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, Schedule(rows_per_panel=4))
     stored, sorted_ = axes_of(pattern_figure(matrix, panels))
     dense = matrix.to_dense() != 0
     image = np.asarray(stored.images[0].get_array())
@@ -68,7 +68,7 @@ def test_a_large_pattern_is_shown_as_density() -> None:
     weight[:2, :3] = 1
     weight[1022, 1533] = 1
     matrix = SparseMatrix.of(weight)
-    panels = deal_rows(matrix.row_lengths, "code", 16)
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, Schedule(rows_per_panel=16))
     image = np.asarray(axes_of(pattern_figure(matrix, panels))[0].images[0].get_array())
     assert image.shape == (512, 512, 4)
     assert image[0, 0, 3] == 255
@@ -77,7 +77,7 @@ def test_a_large_pattern_is_shown_as_density() -> None:
 
 
 def test_panels_before_and_after_hold_all_nonzeros(matrix: SparseMatrix) -> None:
-    panels = deal_rows(matrix.row_lengths, "code", 4)
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, Schedule(rows_per_panel=4))
     before, after = axes_of(panels_figure(matrix, panels))
     loads = [axes.patches[0].get_data().values for axes in (before, after)]
     in_order = [int(matrix.row_lengths[i : i + 4].sum()) for i in range(0, 24, 4)]
@@ -90,7 +90,11 @@ def test_panels_before_and_after_hold_all_nonzeros(matrix: SparseMatrix) -> None
 
 def test_rows_that_do_not_fill_the_last_panel_are_counted_once() -> None:
     matrix = SparseMatrix.of(pruned(7, 9, 0.6))
-    panels = deal_rows(matrix.row_lengths, "data", 4)
+    panels = deal_rows(
+        matrix.row_offsets,
+        matrix.column_indices,
+        Schedule(lowering="data", rows_per_panel=4),
+    )
     figures = axes_of(panels_figure(matrix, panels))
     assert [axes.patches[0].get_data().values.sum() for axes in figures] == [matrix.nonzeros] * 2
 
@@ -237,7 +241,8 @@ def test_pictures_are_the_same_in_any_process(matrix: SparseMatrix) -> None:
     program = (
         "import sys; sys.path.insert(0, 'tests'); import test_pictures as t; import hashlib\n"
         "from compiling import pruned\n"
-        "m = t.SparseMatrix.of(pruned(24, 40, 0.5)); p = t.deal_rows(m.row_lengths, 'code', 4)\n"
+        "m = t.SparseMatrix.of(pruned(24, 40, 0.5)); s = t.Schedule(rows_per_panel=4)\n"
+        "p = t.deal_rows(m.row_offsets, m.column_indices, s)\n"
         "print(hashlib.sha256(t.figure_bytes(t.pattern_figure(m, p), 'svg')).hexdigest())"
     )
     root = Path(__file__).parents[1]
@@ -265,5 +270,10 @@ def test_figures_leave_the_style_of_the_process_alone(matrix: SparseMatrix) -> N
     from matplotlib import rcParams
 
     before = dict(rcParams)
-    figure_bytes(panels_figure(matrix, deal_rows(matrix.row_lengths, "code", 4)), "svg")
+    figure_bytes(
+        panels_figure(
+            matrix, deal_rows(matrix.row_offsets, matrix.column_indices, Schedule(rows_per_panel=4))
+        ),
+        "svg",
+    )
     assert dict(rcParams) == before

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sparsert_ir.candidates import best_candidates, gpu_candidates, neighbours
-from sparsert_ir.cost_model import default_gpu_schedule
+from sparsert_ir.cost_model import gpu_schedule_for
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import GPUS, floor_us, limits_of
 from sparsert_ir.matrix import SparseMatrix
@@ -71,7 +71,7 @@ def test_a_short_list_of_candidates_holds_different_heights() -> None:
 @pytest.mark.parametrize("dtype", ["f32", "f16"])
 def test_candidates_are_near_the_compilers_own_choice_too(dtype: str) -> None:
     matrix = SparseMatrix.of(np.eye(512) + np.eye(512, k=5))
-    own = default_gpu_schedule(matrix.shape, 196, dtype, matrix.nonzeros, "code", "sm_90")
+    own = gpu_schedule_for(matrix, 196, dtype, "code", "sm_90")
     near = neighbours(own, matrix.shape, 196, dtype)
     assert own not in near
     for one in near:

@@ -14,6 +14,7 @@ from sparsert_ir.schedule_knobs import check_knobs, knobs_in_use
 
 OTHER_VALUES: dict[str, Any] = {
     "rows_per_panel": 2,
+    "permutation": "clustered",
     "k_groups": 2,
     "columns_per_thread": 2,
     "threads": 32,
@@ -90,6 +91,7 @@ def test_what_is_shown_depends_on_the_element_type() -> None:
     assert knobs_in_use(folded, "cpu", "f16") == {
         "lowering": "code",
         "rows_per_panel": 16,
+        "permutation": "balanced",
         "columns_per_thread": 1,
         "staging": "none",
         "accumulation": "folded",

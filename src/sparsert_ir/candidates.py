@@ -12,8 +12,8 @@ from dataclasses import replace
 from sparsert_ir.cost_model import (
     OVERLAP_FROM,
     architecture_number,
-    default_gpu_schedule,
     default_lowering,
+    gpu_schedule_for,
 )
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
 from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
@@ -88,7 +88,7 @@ def best_candidates(
         facts = CpuFacts(*matrix.shape, columns, matrix.nonzeros, dtype)
         on_cpu = sorted(cpu_candidates(facts), key=lambda one: predict_cpu(facts, one))
         return on_cpu[:count]
-    product = Product(matrix.shape, matrix.nonzeros, columns, dtype)
+    product = Product.of(matrix, columns, dtype)
     limits = limits_of(target)
     overlapped = architecture_number(target) >= OVERLAP_FROM
     lowering = default_lowering(matrix.shape, matrix.nonzeros, columns)
@@ -100,8 +100,9 @@ def best_candidates(
     if overlapped and columns >= _LARGE_N:
         # Loads that need not wait for the kernel before can be worth more than the overlap.
         found += gpu_candidates(matrix.shape, columns, dtype)
+    found += [replace(one, permutation="clustered") for one in found]
     ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
-    default = default_gpu_schedule(matrix.shape, columns, dtype, matrix.nonzeros, lowering, target)
+    default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
     near = neighbours(default, matrix.shape, columns, dtype)
     near.sort(key=lambda one: predict_us(one, product, limits))
     return _taken_in_turn(_diverse(ordered), near)[:count]
@@ -122,6 +123,8 @@ def neighbours(
     found.append(
         replace(schedule, stores="cached" if schedule.stores == "streaming" else "streaming")
     )
+    other = "balanced" if schedule.permutation == "clustered" else "clustered"
+    found.append(replace(schedule, permutation=other))
     if schedule.launch == "overlapped":
         found.append(replace(schedule, launch="serial"))
     return [

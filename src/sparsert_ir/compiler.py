@@ -18,9 +18,9 @@ from sparsert_ir.cost_model import (
     architecture_number,
     choose_lowering,
     default_cpu_schedule,
-    default_gpu_schedule,
     default_lowering,
     default_threads,
+    gpu_schedule_for,
     shared_memory_of,
 )
 from sparsert_ir.dense import Array
@@ -359,6 +359,4 @@ def default_schedule(
         return chosen if lowering is None else replace(chosen, lowering=lowering)
     if lowering is None:
         lowering = default_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget)
-    return default_gpu_schedule(
-        matrix.shape, layer.columns, layer.dtype, matrix.nonzeros, lowering, target
-    )
+    return gpu_schedule_for(matrix, layer.columns, layer.dtype, lowering, target)

@@ -8,6 +8,8 @@ from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, threads_for
 from sparsert_ir.data_schedules import data_schedule
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Lowering, Schedule
 
 OVERLAP_FROM = 90
@@ -101,6 +103,22 @@ def default_gpu_schedule(
         multiprocessors=limits_of(architecture).multiprocessors,
         overlap=overlap,
     )
+
+
+def gpu_schedule_for(
+    matrix: SparseMatrix, columns: int, dtype: str, lowering: Lowering, architecture: str
+) -> Schedule:
+    """`default_gpu_schedule` for a known matrix: rows that share columns share a panel where the
+    loads that this saves are predicted to make up for panels that are less even.
+    """
+    chosen = default_gpu_schedule(
+        matrix.shape, columns, dtype, matrix.nonzeros, lowering, architecture
+    )
+    if lowering == "data":
+        return chosen
+    product, limits = Product.of(matrix, columns, dtype), limits_of(architecture)
+    both = [chosen, replace(chosen, permutation="clustered")]
+    return min(both, key=lambda one: predict_us(one, product, limits))
 
 
 def default_cpu_schedule(

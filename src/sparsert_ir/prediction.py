@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from sparsert_ir.gpu_facts import INSTRUCTION_BYTES, WARP
 from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, floor_us
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.panel_work import PanelWork, Pattern
 from sparsert_ir.schedule import Schedule
 
 DENSE_MODES = {"f32": ("f32", "tf32"), "f16": ("f16",)}
@@ -45,12 +47,20 @@ _STREAM_EFFICIENCY = 0.55
 
 @dataclass(frozen=True)
 class Product:
-    """What is computed: M x K (shape) with so many nonzeros, times K x `columns`."""
+    """What is computed: M x K (shape) with so many nonzeros, times K x `columns`.
+
+    pattern: where the nonzeros are; None: they may be anywhere.
+    """
 
     shape: tuple[int, int]
     nonzeros: int
     columns: int
     dtype: str
+    pattern: Pattern | None = None
+
+    @classmethod
+    def of(cls, matrix: SparseMatrix, columns: int, dtype: str) -> "Product":
+        return cls(matrix.shape, matrix.nonzeros, columns, dtype, Pattern(matrix))
 
     @property
     def density(self) -> float:
@@ -59,6 +69,12 @@ class Product:
     def touched_columns(self, rows: int) -> float:
         """Columns with a nonzero in any of `rows` rows, if nonzeros fall anywhere."""
         return self.shape[1] * (1.0 - (1.0 - self.density) ** rows)
+
+    def panel_work(self, schedule: Schedule) -> PanelWork:
+        """Of the panels that a schedule makes; even ones if nonzeros fall anywhere."""
+        if self.pattern is not None:
+            return self.pattern.work(schedule)
+        return PanelWork(self.touched_columns(schedule.rows_per_panel), 1.0)
 
 
 def predict_us(schedule: Schedule, product: Product, limits: GpuLimits) -> float:
@@ -167,7 +183,7 @@ class _Work:
 
     @property
     def _touched(self) -> float:
-        return self.product.touched_columns(self.schedule.rows_per_panel)
+        return self.product.panel_work(self.schedule).columns
 
     @property
     def _instructions(self) -> float:
@@ -195,9 +211,13 @@ class _Work:
 
     @property
     def imbalance(self) -> float:
-        """How much longer the busiest multiprocessor works than the average one."""
+        """How much longer the busiest multiprocessor works than the average one.
+
+        One block has the busiest panel; the others that follow it there are of all kinds.
+        """
         waves = self._blocks / self.limits.multiprocessors
-        return math.ceil(waves) / waves
+        busiest = self.product.panel_work(self.schedule).busiest - 1.0
+        return math.ceil(waves) / waves * (1.0 + busiest / math.ceil(waves))
 
     @property
     def issue_us(self) -> float:

@@ -15,6 +15,7 @@ Accumulation: TypeAlias = Literal["plain", "folded", "f32"]
 CHOICES: dict[str, tuple[str, ...]] = {
     "lowering": ("code", "data"),
     "accumulation": ("plain", "folded", "f32"),
+    "permutation": ("balanced", "clustered"),
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
     "launch": ("serial", "overlapped"),
@@ -30,6 +31,8 @@ class Schedule:
 
     lowering:           "code" bakes the matrix into instructions, "data" streams it from memory.
     rows_per_panel:     rows whose sums one thread holds in registers.
+    permutation:        code only: which rows share a panel; in "balanced" panels all have about as
+                        many nonzeros, in "clustered" ones rows also share columns of x.
     k_groups:           code on a GPU only: threads that share a panel's nonzeros; their sums are
                         added in a fixed order.
     columns_per_thread: adjacent columns of x and y that one thread computes; on a CPU the columns
@@ -55,6 +58,7 @@ class Schedule:
 
     lowering: Lowering = "code"
     rows_per_panel: int = 16
+    permutation: Literal["balanced", "clustered"] = "balanced"
     k_groups: int = 1
     columns_per_thread: int = 1
     threads: int = 64

@@ -13,10 +13,13 @@ Place: TypeAlias = Literal["gpu", "cpu"]
 
 _EVERYWHERE = ("lowering", "rows_per_panel", "columns_per_thread", "accumulation", "fold_length")
 _ON_GPUS = (*_EVERYWHERE, "threads", "stores", "launch")
+_OF_CODE_ON_GPUS = (
+    "permutation", "k_groups", "column_tiles", "panels_per_block", "block_order"
+)  # fmt: skip
 _KNOBS = {
-    ("gpu", "code"): (*_ON_GPUS, "k_groups", "column_tiles", "panels_per_block", "block_order"),
+    ("gpu", "code"): (*_ON_GPUS, *_OF_CODE_ON_GPUS),
     ("gpu", "data"): (*_ON_GPUS, "chunk", "stages", "column_groups"),
-    ("cpu", "code"): (*_EVERYWHERE, "staging"),
+    ("cpu", "code"): (*_EVERYWHERE, "permutation", "staging"),
     ("cpu", "data"): (*_EVERYWHERE, "staging"),
 }
 """(Place, lowering) -> knobs that the mapping passes read."""

@@ -25,11 +25,11 @@ def tiled_layout(layer: Layer, threads: int) -> TiledLayout:
     schedule = layer.schedule
     assert schedule is not None
     tiles = column_tiles(layer.columns, schedule.columns_per_thread)
-    lengths = layer.matrix.row_lengths
-    panels = deal_rows(lengths, schedule.lowering, schedule.rows_per_panel)
-    dealt = shares(tiles, panel_work(lengths, panels), threads)
+    matrix = layer.matrix
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
+    dealt = shares(tiles, panel_work(matrix.row_lengths, panels), threads)
     sum_type = NUMPY_TYPES[layer.dtype] if schedule.accumulation == "plain" else "float32"
-    copy = layer.matrix.shape[1] * tiles.row_stride * np.dtype(sum_type).itemsize
+    copy = matrix.shape[1] * tiles.row_stride * np.dtype(sum_type).itemsize
     return TiledLayout(
         tuple(tuple(share) for share in dealt), copy if schedule.staging == "copy" else 0
     )

@@ -90,27 +90,23 @@ def _kernel_facts(matrix: "SparseMatrix", options: argparse.Namespace) -> dict[s
     """What the compiler's own choice for this N would be."""
     from sparsert_ir.budget import CodeEstimate
     from sparsert_ir.compiler import target_of
-    from sparsert_ir.cost_model import choose_lowering, default_gpu_schedule
-    from sparsert_ir.dealing import deal_rows
+    from sparsert_ir.cost_model import choose_lowering, gpu_schedule_for
+    from sparsert_ir.dealing import deal_rows, touched_columns
     from sparsert_ir.limits import floor_us, limits_of
     from sparsert_ir.prediction import Product, predict_us
 
     target = target_of(options.target or _DEFAULT_ARCHITECTURE)
-    limits, product = limits_of(target), Product(
-        matrix.shape, matrix.nonzeros, options.n, options.dtype
-    )  # fmt: skip
+    limits, product = limits_of(target), Product.of(matrix, options.n, options.dtype)
     chosen = choose_lowering(matrix.shape, matrix.nonzeros, options.n)
-    schedule = default_gpu_schedule(
-        matrix.shape, options.n, options.dtype, matrix.nonzeros, chosen.lowering, target
-    )
-    panels = deal_rows(matrix.row_lengths, schedule.lowering, schedule.rows_per_panel)
+    schedule = gpu_schedule_for(matrix, options.n, options.dtype, chosen.lowering, target)
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
     balanced = [int(matrix.row_lengths[rows[rows >= 0]].sum()) for rows in panels]
     height = panels.shape[1]
     in_order = [
         int(matrix.row_lengths[first : first + height].sum())
         for first in range(0, matrix.shape[0], height)
     ]
-    loads = round(product.touched_columns(height) * len(panels))
+    loads = int(touched_columns(matrix.row_offsets, matrix.column_indices, panels).sum())
     return {
         "target": target,
         "gpu": limits.name,

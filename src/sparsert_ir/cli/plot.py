@@ -63,7 +63,7 @@ def _figure(matrix: "SparseMatrix", options: argparse.Namespace) -> Any:
         from sparsert_ir.prediction import Product
         from sparsert_ir.viz.roofline import Point, predicted_point, roofline_figure
 
-        product = Product(matrix.shape, matrix.nonzeros, options.n, options.dtype)
+        product = Product.of(matrix, options.n, options.dtype)
         name = f"{options.weights.name}, N = {options.n}"
         points = [] if options.target == "cpu" else [
             predicted_point(name, product, _schedule(matrix, options), options.target)
@@ -86,7 +86,7 @@ def _figure(matrix: "SparseMatrix", options: argparse.Namespace) -> Any:
     from sparsert_ir.viz.pattern import pattern_figure
 
     schedule = _schedule(matrix, options)
-    panels = deal_rows(matrix.row_lengths, schedule.lowering, schedule.rows_per_panel)
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
     draw = pattern_figure if options.kind == "pattern" else panels_figure
     return draw(matrix, panels, title)
 
@@ -96,11 +96,11 @@ def _schedule(matrix: "SparseMatrix", options: argparse.Namespace) -> "Schedule"
     from sparsert_ir.cost_model import (
         choose_lowering,
         default_cpu_schedule,
-        default_gpu_schedule,
+        gpu_schedule_for,
     )
 
     shape, n, dtype = matrix.shape, options.n, options.dtype
     if options.target == "cpu":
         return default_cpu_schedule(shape, n, dtype, matrix.nonzeros)
     lowering = choose_lowering(shape, matrix.nonzeros, n).lowering
-    return default_gpu_schedule(shape, n, dtype, matrix.nonzeros, lowering, options.target)
+    return gpu_schedule_for(matrix, n, dtype, lowering, options.target)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
-from sparsert_ir.cost_model import default_gpu_schedule, default_lowering
+from sparsert_ir.cost_model import default_lowering, gpu_schedule_for
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, limits_of
@@ -86,11 +86,9 @@ def _predicted_on_gpu(
         schedule = _window_schedule(layer, shape, architecture)
         return dense_us, predict_us(schedule, whole, limits)
     images = _images(sparse, shape)
-    each = Product(whole.shape, whole.nonzeros, whole.columns // max(images, 1), layer.dtype)
+    each = Product.of(layer.matrix, whole.columns // max(images, 1), layer.dtype)
     lowering = default_lowering(each.shape, each.nonzeros, each.columns)
-    schedule = default_gpu_schedule(
-        each.shape, each.columns, layer.dtype, each.nonzeros, lowering, architecture
-    )
+    schedule = gpu_schedule_for(layer.matrix, each.columns, layer.dtype, lowering, architecture)
     sparse_us = images * predict_us(schedule, each, limits)
     return dense_us, sparse_us + _copy_us(sparse, whole, limits)
 

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sparsert_ir.budget import CODE_BUDGET
@@ -227,8 +228,11 @@ class _Run:
                 return None
             facts = CpuFacts(*matrix.shape, self.layer.columns, matrix.nonzeros, self.layer.dtype)
             return predict_cpu(facts, schedule) * 1e6
-        product = Product(matrix.shape, matrix.nonzeros, self.layer.columns, self.layer.dtype)
-        return predict_us(schedule, product, limits_of(self.target))
+        return predict_us(schedule, self._product, limits_of(self.target))
+
+    @cached_property
+    def _product(self) -> Product:
+        return Product.of(self.layer.matrix, self.layer.columns, self.layer.dtype)
 
 
 def device_name(target: str) -> str:

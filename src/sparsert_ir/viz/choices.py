@@ -45,7 +45,7 @@ def knob_meanings() -> dict[str, str]:
 
 def _here(kernel: Kernel) -> dict[str, str]:
     schedule, matrix = kernel.schedule, kernel.compilation.layer.matrix
-    panels = deal_rows(matrix.row_lengths, schedule.lowering, schedule.rows_per_panel)
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
     _, loads = panel_loads(matrix, panels)
     words = {
         "lowering": kernel.stats.lowering.partition(": ")[2],

@@ -30,7 +30,7 @@ class Numbers:
             facts = CpuFacts(*matrix.shape, n, matrix.nonzeros, dtype)
             return cls(predict_cpu(facts, schedule) * 1e6, None, {}, "")
         limits = limits_of(kernel.target)
-        product = Product(matrix.shape, matrix.nonzeros, n, dtype)
+        product = Product.of(matrix, n, dtype)
         return cls(
             predict_us(schedule, product, limits),
             floor_us(limits, matrix.shape, matrix.nonzeros, n, dtype),

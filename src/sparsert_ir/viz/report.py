@@ -118,7 +118,7 @@ def _matrix(kernel: Kernel) -> list[str]:
 
 def _panel_figures(kernel: Kernel, step: Callable[[str], None]) -> list[str]:
     matrix, schedule = kernel.compilation.layer.matrix, kernel.schedule
-    panels = deal_rows(matrix.row_lengths, schedule.lowering, schedule.rows_per_panel)
+    panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
     why = {
         "code": "Panels that become code get about as many nonzeros each.",
         "data": "Panels that become data hold rows of about the same length, since their rows"
@@ -172,7 +172,7 @@ def _time(kernel: Kernel, numbers: Numbers, step: Callable[[str], None]) -> list
             " up; it is good to about a third on an H200 and was not measured elsewhere.</p>",
             table(["limit", "predicted", ""], rows, numbers=[1]),
         ]
-        product = Product(matrix.shape, matrix.nonzeros, kernel.n, layer.dtype)
+        product = Product.of(matrix, kernel.n, layer.dtype)
         point = predicted_point(f"@{kernel.name}", product, kernel.schedule, kernel.target)
         figure = roofline_figure([point], kernel.target, layer.dtype)
         parts.append(

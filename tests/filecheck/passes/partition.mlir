@@ -25,6 +25,19 @@ func.func @no_higher_than_the_matrix(%x: tensor<1x8xf32>) -> tensor<1x8xf32> {
   func.return %0 : tensor<1x8xf32>
 }
 
+// Rows 0 and 2, and 1 and 3, have their columns in common; dealt by nonzeros alone, 0 and 1 would
+// share a panel with 3 and 2.
+
+// CHECK-LABEL: func.func @clustered
+// TWO: permutation = clustered, threads = 32> panels dense<{{\[\[}}0, 2], [1, 3]]> : tensor<2x2xi32>
+// THREE: panels dense<{{\[\[}}0, 2], [1, 3]]> : tensor<2x2xi32>
+// SCHEDULE: panels dense<{{\[\[}}0], [1], [2], [3]]> : tensor<4x1xi32>
+func.func @clustered(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 4, 6, 8]> : tensor<5xi32> column_indices dense<[0, 1, 2, 3, 0, 1, 2, 3]> : tensor<8xi32> values dense<1.0> : tensor<8xf32> : tensor<4x4xf32, #sparsert.csr>
+  %0 = sparsert.spmm %w, %x schedule <rows_per_panel = 1, permutation = clustered, threads = 32> : tensor<4x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<4x8xf32>
+  func.return %0 : tensor<4x8xf32>
+}
+
 // Rows that become data: 3, 2, 1, 1 and 0 nonzeros; rows of similar length share a panel, which is
 // always of full height.
 
