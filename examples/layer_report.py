@@ -13,10 +13,10 @@ import numpy.typing as npt
 import sparsert_ir
 from sparsert_ir import Kernel
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.runtime.device import find_gpu, probe_gpus
+from sparsert_ir.runtime.device import find_gpu, probe_gpus, require_gpu
 from sparsert_ir.runtime.timing import time_launches
-from sparsert_ir.runtime.transfer import from_gpu, to_gpu
 from sparsert_ir.schedule_knobs import knobs_in_use
+from sparsert_ir.tuner.device_arrays import DeviceCopy, OwnStream
 
 PTX_TARGET = "sm_90"
 """What PTX is written for where there is no GPU."""
@@ -101,11 +101,20 @@ def _run_on_cpu(kernel: Kernel, x: FloatArray) -> tuple[FloatArray, float]:
 
 
 def _run_on_gpu(kernel: Kernel, x: FloatArray) -> tuple[FloatArray, float]:
-    on_gpu = to_gpu(x)
-    y = kernel(on_gpu)
-    timing = time_launches(lambda: kernel(on_gpu, out=y))
+    rows = kernel.compilation.layer.matrix.shape[0]
+    gpu = require_gpu()
+    stream = OwnStream(gpu)
+    on_gpu = DeviceCopy(x, gpu)
+    y = DeviceCopy(np.full((rows, x.shape[1]), np.nan, x.dtype), gpu)
+
+    def run() -> None:
+        kernel(on_gpu, out=y, stream=stream.handle)
+
+    run()
+    stream.wait()
+    timing = time_launches(run, stream=stream.handle)
     print(f"{kernel.stats.registers} registers, {kernel.stats.code_bytes} bytes of code\n")
-    return from_gpu(y), timing.median_us
+    return y.read(), timing.median_us
 
 
 def _microseconds(run: Callable[[], object]) -> float:

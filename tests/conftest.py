@@ -24,7 +24,7 @@ def private_kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         yield directory
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gpu() -> Gpu:
     """The first GPU; tests that ask for it are skipped where there is none."""
     found = find_gpu()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from sparsert_ir.errors import CallError
 from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.runtime.driver import load_driver
-from sparsert_ir.runtime.streams import order_after
+from sparsert_ir.runtime.streams import cupy_stream, order_after
 
 DTYPE_NAMES = {"<f4": "f32", "<f2": "f16"}
 """Element types of kernels, by numpy's notation."""
@@ -165,7 +165,7 @@ class CupyLibrary(_CloserLook):
         with like.device:
             if stream is None:
                 return cupy.empty(shape, dtype=like.dtype)
-            with cupy.cuda.ExternalStream(stream, like.device.id):
+            with like.device, cupy_stream(cupy, stream):
                 return cupy.empty(shape, dtype=like.dtype)
 
 

@@ -75,7 +75,7 @@ def _describe(ordinal: int) -> Gpu:
     name: bytes = check(driver.cuDeviceGetName(128, device), doing)
     return Gpu(
         ordinal,
-        name.rstrip(b"\0").decode(),
+        name.partition(b"\0")[0].decode().strip(),
         f"sm_{major}{minor}",
         attribute("MULTIPROCESSOR_COUNT"),
         int(check(driver.cuDeviceTotalMem(device), doing)),

@@ -28,6 +28,24 @@ def stream_handle(stream: Any) -> int:
     )
 
 
+def cupy_stream(cupy: Any, handle: int) -> Any:
+    """A stream of any library as one of the module `cupy`, to be made its current one by `with`."""
+    kind = cupy.cuda.Stream
+    if hasattr(kind, "from_external"):
+        return kind.from_external(_Foreign(handle))
+    return cupy.cuda.ExternalStream(handle)
+
+
+class _Foreign:
+    """What the CUDA stream protocol asks for, version 0."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self._handle
+
+
 def order_after(producer: int | None, consumer: int) -> None:
     """Let later work on stream `consumer` start after what `producer` holds now.
 

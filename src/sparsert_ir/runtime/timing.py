@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from sparsert_ir.errors import ArgumentError
+from sparsert_ir.errors import ArgumentError, DeviceError
 from sparsert_ir.runtime.device import current_gpu, require_gpu
 from sparsert_ir.runtime.driver import check, load_driver
-from sparsert_ir.runtime.streams import stream_handle
+from sparsert_ir.runtime.streams import cupy_stream, stream_handle
 
 Run: TypeAlias = Callable[[], object]
 
@@ -52,7 +52,7 @@ def time_launches(
     replays: timed replays, after warm-up; each gives one time per launch.
     ordinal: the GPU, the first one by default.
     stream:  where the runs launch. By default a new one, made torch's and cupy's current stream.
-    Raises NoDeviceError, and DeviceError for runs that cannot be captured.
+    Raises NoDeviceError, and DeviceError for runs that cannot be captured or launch elsewhere.
     """
     turn = [runs] if callable(runs) else list(runs)
     if not turn or repeats < 1 or replays < 1:
@@ -83,7 +83,7 @@ def _torch_graph(torch: Any, queue: Sequence[Run], ordinal: int) -> Generator[_G
             _run_all(queue)
             stream.synchronize()
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                _run_all(queue)
+                _run_captured(queue, stream.cuda_stream)
             yield _Graph(stream.cuda_stream, graph.replay)
             stream.synchronize()
 
@@ -124,7 +124,7 @@ def _capture(queue: Sequence[Run], stream: int) -> Any:
     mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
     check(driver.cuStreamBeginCapture(stream, mode), doing)
     try:
-        _run_all(queue)
+        _run_captured(queue, stream)
     except BaseException:
         driver.cuStreamEndCapture(stream)
         raise
@@ -138,13 +138,29 @@ def _cupy_stream(handle: int) -> Generator[None]:
     if cupy is None:
         yield
         return
-    with cupy.cuda.ExternalStream(handle):
+    with cupy_stream(cupy, handle):
         yield
 
 
 def _run_all(queue: Sequence[Run]) -> None:
     for run in queue:
         run()
+
+
+def _run_captured(queue: Sequence[Run], stream: int) -> None:
+    """Run while `stream` is captured; DeviceError if less than one piece of work of each run got
+    into the graph, as when they launch on another stream: the time would be that of nothing.
+    """
+    driver = load_driver()
+    doing = "looking at a captured CUDA graph"
+    _run_all(queue)
+    graph = check(driver.cuStreamGetCaptureInfo(stream), doing)[2]
+    captured = int(check(driver.cuGraphGetNodes(graph, 0), doing)[1])
+    if captured < len(queue):
+        raise DeviceError(
+            f"timing: expected {len(queue)} launches or more on the stream that is timed, got"
+            f" {captured}; give time_launches the stream on which the runs launch"
+        )
 
 
 def _replay_times(graph: _Graph, replays: int) -> list[float]:
