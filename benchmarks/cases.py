@@ -27,7 +27,7 @@ _SHAPES = (
     (2048, 512, 4096),
     (512, 2048, 4096),
 )
-_UNEVENNESS = 0.42
+UNEVENNESS = 0.42
 """Standard deviation of the nonzeros per row over their mean; as in pruned ResNet-50 at 90%."""
 
 
@@ -109,10 +109,15 @@ def _shapes() -> Iterator[Case]:
             )
 
 
-def uneven_matrix(shape: tuple[int, int], density: float, seed: int = _SEED) -> SparseMatrix:
-    """A random matrix whose rows differ in length as those of pruned networks do."""
+def uneven_matrix(
+    shape: tuple[int, int], density: float, seed: int = _SEED, unevenness: float = UNEVENNESS
+) -> SparseMatrix:
+    """A random matrix whose rows differ in length as those of pruned networks do.
+
+    unevenness: sigma of the lognormal distribution of expected lengths; 0 for a uniform mask.
+    """
     random = np.random.default_rng(seed)
-    weights = random.lognormal(sigma=_UNEVENNESS, size=shape[0])
+    weights = random.lognormal(sigma=unevenness, size=shape[0])
     shares = np.minimum(weights / weights.mean() * density, 1.0)
     kept = random.random(shape) < shares[:, None]
     return SparseMatrix.of(np.where(kept, random.standard_normal(shape), 0))

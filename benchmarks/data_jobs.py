@@ -9,9 +9,10 @@ from sparsert_ir.build_job import Build, BuildJob, build
 
 @dataclass(frozen=True, eq=False)
 class DataCase:
-    """One product; `jobs` is how many builds compete for it."""
+    """One product; `jobs` is how many builds compete for it, `unevenness` that of the rows."""
 
     shape: tuple[int, int]
+    unevenness: float
     sparsity: float
     n: int
     matrix: SparseMatrix
@@ -19,7 +20,8 @@ class DataCase:
 
     @property
     def label(self) -> str:
-        return f"{self.shape[0]}x{self.shape[1]}/{self.sparsity:g}/{self.n}"
+        rows = f"uneven/{self.unevenness:g}" if self.unevenness else "uniform"
+        return f"{self.shape[0]}x{self.shape[1]}/{rows}/{self.sparsity:g}/{self.n}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,12 +16,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cases import uneven_matrix
+from cases import UNEVENNESS, uneven_matrix
 from data_jobs import DataCase, DataJob, build_data
 from data_report import PEERS, DataResult, one_line, report
 from machine import Machine, this_machine
@@ -29,9 +30,9 @@ from measure_job import MeasureJob, Measurement
 from peers import PeerJob, PeerTime
 from results import replace_text
 from sparsert_ir.build_job import Build
-from sparsert_ir.candidates import data_candidates, sampled
+from sparsert_ir.candidates import data_candidates, data_neighbours, sampled
 from sparsert_ir.compiler import nearest_architecture
-from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
+from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number, default_gpu_schedule
 from sparsert_ir.frontend import Layer
 from sparsert_ir.worker_pool import Finished, WorkerPool
 from spmm import beside
@@ -63,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             built.append(finished)
             if len(built) < case.jobs:
                 continue
-            results.append(measured(case, waiting.pop(case.label), machine, measurer))
+            results.append(
+                measured(case, waiting.pop(case.label), options.peers, machine, measurer)
+            )
             write_all(options.output, header, results)
             print(f"{time.monotonic() - begin:5.0f} s {one_line(results[-1])}", flush=True)
     print(f"{len(results)} results in {options.output}.md")
@@ -75,7 +78,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     shapes = ["4096x4096", "11008x4096", "4096x11008", "14336x4096"]
     parser.add_argument("--shapes", nargs="*", default=shapes)
     parser.add_argument("--sparsity", type=float, nargs="*", default=[0.7, 0.8, 0.9, 0.95])
+    parser.add_argument(
+        "--unevenness",
+        type=float,
+        nargs="*",
+        default=[0.0, UNEVENNESS],
+        help="of the rows' lengths: 0 for a uniform mask",
+    )
     parser.add_argument("--n", type=int, nargs="*", default=[1, 2, 4, 8, 16, 32, 64])
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
     parser.add_argument("--candidates", type=int, default=0, help="besides the default schedule")
     parser.add_argument("--seconds", type=float, default=400)
     parser.add_argument("--build-seconds", type=float, default=120)
@@ -93,39 +104,46 @@ def ordinal_of_builds() -> int | None:
 def jobs_of(options: argparse.Namespace, machine: Machine, deadline: float) -> Iterator[DataJob]:
     target = nearest_architecture(machine.arch)
     overlapped = architecture_number(target) >= OVERLAP_FROM
-    for text in options.shapes:
-        shape = (int(text.split("x")[0]), int(text.split("x")[1]))
-        for sparsity in options.sparsity:
-            matrix = uneven_matrix(shape, 1 - sparsity).astype(np.float16)
-            for n in options.n:
-                if time.monotonic() > deadline:
-                    return
-                found = sampled(data_candidates(n, "f16", overlapped=overlapped), seed=0)
-                schedules = [None, *found[: options.candidates]]
-                case = DataCase(shape, sparsity, n, matrix, len(schedules))
-                for schedule in schedules:
-                    layer = Layer(matrix=matrix, columns=n, dtype="f16", schedule=schedule)
-                    yield DataJob(
-                        layer=layer,
-                        target=target,
-                        ordinal=ordinal_of_builds(),
-                        lowering="data",
-                        case=case,
-                    )
+    shapes = [(int(text.split("x")[0]), int(text.split("x")[1])) for text in options.shapes]
+    for unevenness, shape, sparsity in product(options.unevenness, shapes, options.sparsity):
+        matrix = uneven_matrix(shape, 1 - sparsity, unevenness=unevenness).astype(np.float16)
+        for n in options.n:
+            if time.monotonic() > deadline:
+                return
+            default = default_gpu_schedule(shape, n, "f16", matrix.nonzeros, "data", target)
+            near = data_neighbours(default, n)
+            found = sampled(data_candidates(n, "f16", overlapped=overlapped), seed=0)
+            schedules = [None, *dict.fromkeys([*near, *found])][: 1 + options.candidates]
+            case = DataCase(shape, unevenness, sparsity, n, matrix, len(schedules))
+            for schedule in schedules:
+                layer = Layer(matrix=matrix, columns=n, dtype="f16", schedule=schedule)
+                yield DataJob(
+                    layer=layer,
+                    target=target,
+                    ordinal=ordinal_of_builds(),
+                    lowering="data",
+                    case=case,
+                )
 
 
 def measured(
-    case: DataCase, ends: list[Finished[DataJob, Build]], machine: Machine, measurer: Measurer
+    case: DataCase,
+    ends: list[Finished[DataJob, Build]],
+    peers: Sequence[str],
+    machine: Machine,
+    measurer: Measurer,
 ) -> DataResult:
-    result = DataResult(case.label, case.shape, case.sparsity, case.n, case.matrix.nonzeros)
+    result = DataResult(
+        case.label, case.shape, case.unevenness, case.sparsity, case.n, case.matrix.nonzeros
+    )
     for end in ends:
         if end.value is None:
             result.failures.append(f"{end.kind}: {end.failure}"[:300])
             continue
-        add_ours(result, case, end.value, machine, measurer)
+        us = add_ours(result, case, end.value, machine, measurer)
         if end.task.layer.schedule is None:
-            result.default_us = result.us
-    for peer in PEERS:
+            result.default_us = us
+    for peer in peers:
         copies = copies_for(peer_bytes(peer, case), machine)
         job = PeerJob(case.label, case.matrix, case.n, "f16", peer, copies=copies)
         answer = ask(measurer, job)
@@ -138,8 +156,8 @@ def measured(
 
 def add_ours(
     result: DataResult, case: DataCase, built: Build, machine: Machine, measurer: Measurer
-) -> None:
-    """Measure one of our kernels; it becomes the result's if it is the fastest."""
+) -> float | None:
+    """Measure one of our kernels, in microseconds; it becomes the result's if it is the fastest."""
     packed = sum(array.nbytes for _, array in built.binary.constants)
     copies = copies_for(packed, machine)
     job = MeasureJob(case.label, case.matrix, case.n, "f16", "f32", built.binary, copies=copies)
@@ -147,13 +165,15 @@ def add_ours(
     if not isinstance(answer, Measurement) or not answer.ok:
         reason = answer.reason if isinstance(answer, Measurement) else str(answer)
         result.failures.append(reason[:300])
-        return
-    if result.us is not None and answer.median_us >= result.us:
-        return
-    moved = packed + 2 * sum(case.shape) * case.n
-    result.us, result.error, result.copies = answer.median_us, answer.error, copies
-    result.schedule, result.packed_bytes = built.schedule, packed
-    result.gigabytes = moved / answer.median_us / 1e3
+        return None
+    schedule = "" if built.schedule is None else built.schedule.short()
+    result.tried.append((answer.median_us, schedule))
+    if result.us is None or answer.median_us < result.us:
+        moved = packed + 2 * sum(case.shape) * case.n
+        result.us, result.error, result.copies = answer.median_us, answer.error, copies
+        result.schedule, result.packed_bytes = built.schedule, packed
+        result.gigabytes = moved / answer.median_us / 1e3
+    return answer.median_us
 
 
 def ask(measurer: Measurer, job: Job) -> Any:

@@ -12,10 +12,13 @@ PEERS = ("cublas f16", "cusparse f16")
 
 @dataclass
 class DataResult:
-    """us: per launch; gigabytes: per second, of the packed weight, x and y."""
+    """us: per launch; gigabytes: per second, of the packed weight, x and y; tried: microseconds
+    and schedule of each candidate.
+    """
 
     label: str
     shape: tuple[int, int]
+    unevenness: float
     sparsity: float
     n: int
     nonzeros: int
@@ -27,6 +30,7 @@ class DataResult:
     schedule: Schedule | None = None
     default_us: float | None = None
     peers: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    tried: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     failures: list[str] = field(default_factory=list[str])
 
     def ratio(self, peer: str) -> float | None:
@@ -36,18 +40,33 @@ class DataResult:
 
 def report(header: dict[str, Any], results: list[DataResult]) -> str:
     copy_rate = header["bytes_per_second"] or 0
-    head = ["M x K", "sparsity", "N", "ours (us)", "GB/s", "of copy", *PEERS, "error", "schedule"]
+    head = [
+        "M x K",
+        "rows",
+        "sparsity",
+        "N",
+        "ours (us)",
+        "GB/s",
+        "of copy",
+        *PEERS,
+        "error",
+        "schedule",
+    ]
     means = [
         [
+            _rows_text(unevenness),
             f"{sparsity:.0%}",
             str(n),
             *(
-                "" if (mean := _mean(results, sparsity, n, peer)) is None else f"{mean:.2f}x"
+                ""
+                if (mean := _mean(results, (unevenness, sparsity, n), peer)) is None
+                else f"{mean:.2f}x"
                 for peer in PEERS
             ),
         ]
-        for sparsity in sorted({one.sparsity for one in results})
-        for n in sorted({one.n for one in results})
+        for unevenness, sparsity, n in sorted(
+            {(one.unevenness, one.sparsity, one.n) for one in results}
+        )
     ]
     failures = [f"- {one.label}: {'; '.join(one.failures[:3])}" for one in results if one.failures]
     return "\n\n".join(
@@ -57,7 +76,7 @@ def report(header: dict[str, Any], results: list[DataResult]) -> str:
             f"{header['machine']['gpu']}; a copy in device memory moves {copy_rate / 1e12:.2f} TB/s"
             " (read and written). Weights take turns past the L2 cache.",
             "## Geometric means: how many times faster",
-            table(["sparsity", "N", *PEERS], means),
+            table(["rows", "sparsity", "N", *PEERS], means),
             "## Products",
             table(head, [_row(one, copy_rate) for one in results]),
             *(["## Failures", "\n".join(failures)] if failures else []),
@@ -65,8 +84,12 @@ def report(header: dict[str, Any], results: list[DataResult]) -> str:
     ) + "\n"  # fmt: skip
 
 
-def _mean(results: list[DataResult], sparsity: float, n: int, peer: str) -> float | None:
-    ratios = [one.ratio(peer) for one in results if (one.sparsity, one.n) == (sparsity, n)]
+def _rows_text(unevenness: float) -> str:
+    return f"uneven, {unevenness:g}" if unevenness else "uniform"
+
+
+def _mean(results: list[DataResult], kind: tuple[float, float, int], peer: str) -> float | None:
+    ratios = [one.ratio(peer) for one in results if (one.unevenness, one.sparsity, one.n) == kind]
     return geometric_mean([ratio for ratio in ratios if ratio is not None])
 
 
@@ -80,8 +103,10 @@ def _row(one: DataResult, copy_rate: float) -> list[str]:
     ]
     return [
         f"{one.shape[0]} x {one.shape[1]}",
+        _rows_text(one.unevenness),
         f"{one.sparsity:.0%}",
         str(one.n),
+        "failed" if one.default_us is None else f"{one.default_us:.2f}",
         "failed" if one.us is None else f"{one.us:.2f}",
         f"{rate:.0f}",
         f"{rate * 1e9 / copy_rate:.0%}" if copy_rate else "",

@@ -93,9 +93,12 @@ def best_candidates(
     overlapped = architecture_number(target) >= OVERLAP_FROM
     lowering = default_lowering(matrix.shape, matrix.nonzeros, columns)
     if lowering == "data":
-        # The model does not tell them apart: a fair sample.
+        # The model does not tell them apart: what is near the default, and a fair sample.
+        default = default_gpu_schedule(
+            matrix.shape, columns, dtype, matrix.nonzeros, lowering, target
+        )
         found = data_candidates(columns, dtype, overlapped=overlapped)
-        return sampled(found, seed=0)[:count]
+        return _taken_in_turn(data_neighbours(default, columns), sampled(found, seed=0))[:count]
     found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped)
     if overlapped and columns >= _LARGE_N:
         # Loads that need not wait for the kernel before can be worth more than the overlap.
@@ -131,6 +134,24 @@ def neighbours(
         one
         for one in dict.fromkeys(found)
         if one != schedule and _is_sensible(one, shape, columns, dtype)
+    ]
+
+
+def data_neighbours(schedule: Schedule, columns: int) -> list[Schedule]:
+    """One knob of a schedule with the matrix as data changed by one step."""
+    steps = {
+        "rows_per_panel": (1, WARP // schedule.column_groups),
+        "chunk": (1, 8),
+        "stages": (1, 16),
+        "threads": (WARP, BLOCK_THREADS),
+        "column_groups": (1, WARP // schedule.rows_per_panel),
+        "columns_per_thread": (1, min(16, 2 * columns - 1)),
+    }
+    return [
+        replace(schedule, **{knob: value})
+        for knob, (least, most) in steps.items()
+        for value in (getattr(schedule, knob) // 2, getattr(schedule, knob) * 2)
+        if least <= value <= most
     ]
 
 

@@ -22,9 +22,12 @@ def test_every_product_is_reported_with_its_ratios(
     arguments = ["--shapes", "64x96", "--sparsity", "0.9", "--n", "1", "4", "--workers", "2"]
     assert data_lowering.main([*arguments, "--candidates", "3", "--output", str(output)]) == 0
     document = json.loads((tmp_path / "out.json").read_text())
-    assert sorted(one["n"] for one in document["results"]) == [1, 4]
+    kinds = sorted((one["unevenness"], one["n"]) for one in document["results"])
+    assert kinds == [(0.0, 1), (0.0, 4), (0.42, 1), (0.42, 4)]
     for one in document["results"]:
         assert one["us"] == one["schedule"]["threads"]
+        assert one["us"] == min(us for us, _ in one["tried"]) <= one["default_us"]
+        assert len(one["tried"]) == 4
         assert one["schedule"]["lowering"] == "data"
         assert one["packed_bytes"] > 0
         assert one["copies"] > 1
