@@ -12,6 +12,7 @@ from sparsert_ir.dense import Array, IntArray
 from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.packing import Stream, StreamLayout, pack_stream, similar_panels
+from sparsert_ir.row_lanes import warp_panels
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,27 @@ class Packed:
     """A matrix, how it is packed, and what came out."""
 
     dense: Array
-    panels: IntArray
+    rows: IntArray
     layout: StreamLayout
     stream: Stream
+
+    def rows_of_readers(self) -> Array:
+        """P x L: the row that each reader of each panel works on."""
+        layout = self.layout
+        heights = np.repeat(layout.panel_rows, layout.panels)
+        return np.repeat(self.rows, layout.readers // np.repeat(heights, heights)).reshape(
+            -1, layout.readers
+        )
 
     def entries(self) -> tuple[Array, Array, Array]:
         """Rows, columns and values of the places that are not filled up."""
         layout, stream = self.layout, self.stream
         steps = np.diff(stream.starts)
-        segment = np.repeat(np.arange(steps.size), steps * layout.readers)
-        reader = np.tile(np.arange(layout.readers), int(stream.starts[-1]))
+        segment = np.repeat(np.arange(steps.size), steps)
         panel, number = np.divmod(segment, layout.slices)
-        row = self.panels[panel, reader // layout.readers_per_row]
+        row = self.rows_of_readers()[panel].ravel()
         local = stream.indices.view(np.uint16).astype(np.int64)
-        column = local + number[:, np.newaxis] * layout.slice_columns
+        column = local + np.repeat(number, layout.readers)[:, np.newaxis] * layout.slice_columns
         used = local != layout.slice_columns
         return (
             np.broadcast_to(row[:, np.newaxis], used.shape)[used],
@@ -41,17 +49,27 @@ class Packed:
         )
 
 
-def _packed(dense: Array, slice_columns: int, **layout: int) -> Packed:
-    """With panels as `sparsert-partition` deals them and one empty panel more."""
+def _packed(dense: Array, slice_columns: int, *, height: int, **layout: int) -> Packed:
+    """With panels as `sparsert-map-data-to-gpu` deals them, for blocks of 2 warps."""
     matrix = SparseMatrix.of(dense)
     offsets, columns, values = matrix.row_offsets, matrix.column_indices, matrix.values
-    whole = StreamLayout(
-        slice_columns=slice_columns, slices=-(-dense.shape[1] // slice_columns), **layout
+    lengths = np.diff(offsets)
+    dealt = warp_panels(
+        similar_panels(lengths, 1).ravel(),
+        lengths,
+        height=height,
+        readers=WARP // layout["column_groups"],
+        multiple_of=2,
     )
-    panels = similar_panels(np.diff(offsets), whole.panel_rows)
-    panels = np.concatenate([panels, np.full((1, whole.panel_rows), -1, np.int32)])
-    stream = pack_stream(offsets, columns, values, panels, whole)
-    return Packed(dense, panels, whole, stream)
+    whole = StreamLayout(
+        slice_columns=slice_columns,
+        slices=-(-dense.shape[1] // slice_columns),
+        panel_rows=dealt.panel_rows,
+        panels=dealt.panels,
+        **layout,
+    )
+    stream = pack_stream(offsets, columns, values, dealt.rows, whole)
+    return Packed(dense, dealt.rows, whole, stream)
 
 
 @st.composite
@@ -65,7 +83,7 @@ def packings(draw: st.DrawFn) -> Packed:
     return _packed(
         (random.standard_normal((rows, depth)) * present).astype(np.float32),
         slice_columns=draw(st.integers(1, depth)),
-        panel_rows=height,
+        height=height,
         column_groups=groups,
         chunk=draw(st.sampled_from((1, 2, 4, 8))),
         row_bytes=draw(st.sampled_from((2, 4, 8, 16, 64, 256))),
@@ -98,18 +116,41 @@ def test_every_panel_has_in_every_slice_as_many_steps_as_its_longest_row_needs(
     padded = np.zeros((packed.dense.shape[0] + 1, layout.slices * layout.slice_columns))
     padded[:-1, : packed.dense.shape[1]] = packed.dense != 0
     counts = padded.reshape(padded.shape[0], layout.slices, -1).sum(axis=2)
-    longest = counts[packed.panels].max(axis=1)
-    steps = np.ceil(longest / (layout.chunk * layout.readers_per_row))
-    expected = np.maximum(steps, 1).ravel().astype(np.int32)
+    expected: list[int] = []
+    for rows in packed.rows_of_readers():
+        readers = np.count_nonzero(rows == rows[0])
+        if rows[0] == -1:
+            readers = layout.readers
+        steps = np.ceil(counts[rows].max(axis=0) / (layout.chunk * readers))
+        expected += np.maximum(steps, 1).astype(int).tolist()
     np.testing.assert_array_equal(np.diff(packed.stream.starts), expected)
-    assert packed.stream.values.shape == (int(expected.sum()) * layout.readers, layout.chunk)
+    assert packed.stream.values.shape == (sum(expected) * layout.readers, layout.chunk)
+
+
+@given(packings())
+def test_every_row_has_readers_and_longer_rows_have_as_many_or_more(packed: Packed) -> None:
+    rows = packed.rows_of_readers()
+    readers = np.bincount(rows[rows >= 0], minlength=packed.dense.shape[0])
+    assert (readers >= 1).all()
+    lengths = np.count_nonzero(packed.dense, axis=1)
+    assert (np.diff(readers[np.lexsort((readers, lengths))]) >= 0).all()
+
+
+def test_rows_twice_as_long_have_twice_as_many_readers() -> None:
+    lengths = np.array([100] * 16 + [200] * 3 + [400, 1600] + [50] * 16)
+    rows = similar_panels(lengths, 1).ravel()
+    dealt = warp_panels(rows, lengths, height=8, readers=32, multiple_of=4)
+    assert round(lengths.mean()) == 135
+    assert dealt.panel_rows == (1, 2, 4, 8, 16)
+    assert dealt.panels == (1, 1, 1, 2, 3)
+    np.testing.assert_array_equal(dealt.rows[:7], [20, 19, 16, 17, 18, 0, 1])
 
 
 def test_a_matrix_of_zeros_takes_one_empty_step_for_each_panel() -> None:
     packed = _packed(
-        np.zeros((6, 5), np.float32), 5, panel_rows=4, column_groups=2, chunk=2, row_bytes=8
+        np.zeros((6, 5), np.float32), 5, height=4, column_groups=2, chunk=2, row_bytes=8
     )
-    np.testing.assert_array_equal(packed.stream.starts, [0, 1, 2, 3])
+    np.testing.assert_array_equal(packed.stream.starts, [0, 1, 2])
     assert not packed.stream.values.any()
     assert (packed.stream.indices == 5).all()
 
@@ -118,7 +159,7 @@ def test_more_columns_than_an_index_can_count_are_cut_into_slices() -> None:
     dense = np.zeros((3, 140_000), np.float32)
     dense[0, [0, 65_534, 65_535, 139_999]] = [1, 2, 3, 4]
     dense[2, 70_000] = 5
-    packed = _packed(dense, 65_535, panel_rows=2, column_groups=1, chunk=4, row_bytes=2)
+    packed = _packed(dense, 65_535, height=2, column_groups=1, chunk=4, row_bytes=2)
     rows, columns, values = packed.entries()
     order = np.lexsort((columns, rows))
     np.testing.assert_array_equal(rows[order], [0, 0, 0, 0, 2])
@@ -151,7 +192,7 @@ def test_readers_mostly_read_from_different_banks(
     """Much nearer to the least possible than readers with runs of a row, in order, would be."""
     random = np.random.default_rng(0)
     dense = (random.random((64, 4096)) < 0.1).astype(np.float32)
-    packed = _packed(dense, 4096, panel_rows=2, column_groups=1, chunk=4, row_bytes=row_bytes)
+    packed = _packed(dense, 4096, height=2, column_groups=1, chunk=4, row_bytes=row_bytes)
     assert least <= _wavefronts(packed) < least + 0.4 * (in_order - least)
 
 
@@ -160,11 +201,19 @@ def test_packing_1_7_million_nonzeros_takes_about_a_second() -> None:
     matrix = SparseMatrix.of(
         np.where(random.random((4096, 4096)) < 0.1, np.float16(1), np.float16(0))
     )
-    layout = StreamLayout(
-        panel_rows=2, column_groups=1, chunk=4, slice_columns=4096, slices=1, row_bytes=8
-    )
-    panels = similar_panels(np.diff(matrix.row_offsets), 2)
+    lengths = np.diff(matrix.row_offsets)
+    rows = similar_panels(lengths, 1).ravel()
     arrays = (matrix.row_offsets, matrix.column_indices, matrix.values)
     begin = time.process_time()
-    pack_stream(*arrays, panels, layout)
+    dealt = warp_panels(rows, lengths, height=2, readers=32, multiple_of=8)
+    layout = StreamLayout(
+        panel_rows=dealt.panel_rows,
+        panels=dealt.panels,
+        column_groups=1,
+        chunk=4,
+        slice_columns=4096,
+        slices=1,
+        row_bytes=8,
+    )
+    pack_stream(*arrays, dealt.rows, layout)
     assert time.process_time() - begin < 2

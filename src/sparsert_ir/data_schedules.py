@@ -8,6 +8,9 @@ _WIDEST_GATHER = 16
 _MOST_COLUMN_GROUPS = 4
 _LONG_ROW = 800
 """Nonzeros from which a row keeps its lanes busy for long."""
+_VERY_LONG_ROW = 1200
+_LARGE_SLICE = 16 * 1024
+"""Bytes of x that more warps of a block should share."""
 _SHARED_BY_TWO_BLOCKS = 110 * 1024
 """Bytes of shared memory of a block beyond which a multiprocessor holds only one."""
 _ENOUGH_BLOCKS = 120
@@ -24,9 +27,12 @@ def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: st
     row_length = nonzeros / shape[0]
     long = row_length > _LONG_ROW and width > 1 and groups == 1
     rows, chunk = (4, 8) if long else (2, 4)
+    if groups > 1 and row_length > _VERY_LONG_ROW:
+        chunk = 8
     while rows * groups < WARP and row_length < 2 * chunk * WARP / (rows * groups):
         rows *= 2
-    alone = shape[1] * width * groups * element_bytes > _SHARED_BY_TWO_BLOCKS
+    slice_bytes = shape[1] * width * groups * element_bytes
+    alone = slice_bytes > _SHARED_BY_TWO_BLOCKS or (width == 1 and slice_bytes > _LARGE_SLICE)
     warps = -(-shape[0] // rows) * -(-columns // (width * groups))
     return Schedule(
         lowering="data",

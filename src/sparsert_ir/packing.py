@@ -16,16 +16,18 @@ _WORD_BYTES = 4
 class StreamLayout:
     """Where a nonzero lies in the stream, and which lane multiplies it.
 
-    A warp computes one panel of `panel_rows` rows. `column_groups` lanes read the same nonzeros,
-    for different columns of x: together they are one reader. `readers_per_row` readers share a row,
-    and a reader takes `chunk` nonzeros at a time. A step of the warp is one chunk of every reader.
-    The columns of the matrix are cut into slices of `slice_columns`; a panel's steps of one slice
-    follow each other. Column indices count from the start of the slice.
+    A warp computes one panel: the first `panels[0]` panels have `panel_rows[0]` rows, the next
+    `panels[1]` have `panel_rows[1]`, and so on. `column_groups` lanes read the same nonzeros, for
+    different columns of x: together they are one reader. The readers of a warp share its rows
+    evenly, and a reader takes `chunk` nonzeros at a time. A step of the warp is one chunk of every
+    reader. The columns of the matrix are cut into slices of `slice_columns`; a panel's steps of one
+    slice follow each other. Column indices count from the start of the slice.
 
     row_bytes: bytes of one row of x in shared memory; decides which rows lie in the same bank.
     """
 
-    panel_rows: int
+    panel_rows: tuple[int, ...]
+    panels: tuple[int, ...]
     column_groups: int
     chunk: int
     slice_columns: int
@@ -38,8 +40,9 @@ class StreamLayout:
         return WARP // self.column_groups
 
     @property
-    def readers_per_row(self) -> int:
-        return self.readers // self.panel_rows
+    def readers_per_row(self) -> tuple[int, ...]:
+        """For each height of panels."""
+        return tuple(self.readers // rows for rows in self.panel_rows)
 
     @property
     def banks(self) -> int:
@@ -54,7 +57,7 @@ class StreamLayout:
 
 @dataclass(frozen=True)
 class Stream:
-    """A packed matrix of S slices, P panels of R rows and T steps, for L readers of a warp.
+    """A packed matrix of S slices, P panels and T steps, for L readers of a warp.
 
     values:  (T * L) x chunk; 0 where a reader has no nonzero left.
     indices: (T * L) x chunk, int16 holding unsigned column numbers within the slice;
@@ -80,29 +83,44 @@ def similar_panels(row_lengths: Array, rows_per_panel: int) -> IntArray:
     return table.reshape(panels, rows_per_panel)
 
 
+@dataclass(frozen=True)
+class _Slots:
+    """Per slot, a row's place in the panels: the panel, the readers, the first one's number."""
+
+    panel: Array
+    readers: Array
+    first_reader: Array
+
+    @classmethod
+    def of(cls, layout: StreamLayout) -> "_Slots":
+        heights = np.repeat(layout.panel_rows, layout.panels)
+        panel = np.repeat(np.arange(heights.size), heights)
+        within = np.arange(panel.size) - np.repeat(np.cumsum(heights) - heights, heights)
+        readers = layout.readers // heights[panel]
+        return cls(panel, readers, within * readers)
+
+
 def pack_stream(
-    offsets: Array, columns: Array, values: Array, panels: IntArray, layout: StreamLayout
+    offsets: Array, columns: Array, values: Array, rows: IntArray, layout: StreamLayout
 ) -> Stream:
     """Pack a CSR matrix; vectorised, a few sorts of its nonzeros.
 
     The nonzeros of a row are dealt to its readers so that what they read at the same time lies in
     different banks of shared memory where it can.
+    rows: the row of each slot, panel by panel; -1 for none.
     """
-    segment, local, slot = _segments(offsets, columns, panels, layout)
-    order = _bank_order(segment, local, slot, layout)
-    segments = panels.size * layout.slices
-    counts = np.bincount(segment, minlength=segments)
+    slots = _Slots.of(layout)
+    segment, local, slot = _segments(offsets, columns, rows, layout)
+    order = _bank_order(segment, local, slots.first_reader[slot], layout)
+    counts = np.bincount(segment, minlength=rows.size * layout.slices)
     place = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    per_step = layout.chunk * layout.readers_per_row
-    steps = -(-counts.reshape(panels.shape[0], layout.panel_rows, layout.slices) // per_step)
-    starts = np.zeros(panels.shape[0] * layout.slices + 1, np.int64)
-    np.cumsum(np.maximum(steps.max(axis=1), 1).ravel(), out=starts[1:])
-    slot_in_panel = slot[order] % layout.panel_rows
-    of_panel = slot[order] // layout.panel_rows * layout.slices + segment[order] % layout.slices
-    step = starts[of_panel] + place // per_step
-    within = place % per_step
-    reader = slot_in_panel * layout.readers_per_row + within % layout.readers_per_row
-    index = (step * layout.readers + reader) * layout.chunk + within // layout.readers_per_row
+    starts = _starts(counts.reshape(rows.size, layout.slices), slots, layout)
+    slot = slot[order]
+    readers = slots.readers[slot]
+    turn, reader = np.divmod(place, readers)
+    step, within = np.divmod(turn, layout.chunk)
+    step += starts[slots.panel[slot] * layout.slices + segment[order] % layout.slices]
+    index = (step * layout.readers + slots.first_reader[slot] + reader) * layout.chunk + within
     length = int(starts[-1]) * layout.readers * layout.chunk
     packed = np.zeros(length, values.dtype)
     packed[index] = values[order]
@@ -114,14 +132,23 @@ def pack_stream(
     )
 
 
-def _segments(
-    offsets: Array, columns: Array, panels: IntArray, layout: StreamLayout
-) -> tuple[Array, Array, Array]:
-    """For each nonzero: its (slot, slice) as one number, its column in the slice, its slot.
+def _starts(counts: Array, slots: _Slots, layout: StreamLayout) -> Array:
+    """Where the steps of each panel and slice begin; `counts` are the nonzeros of slots x slices.
 
-    A slot is a row's place in the panels.
+    A panel without nonzeros takes one step.
     """
-    rows = panels.ravel()
+    steps = -(-counts // (layout.chunk * slots.readers[:, np.newaxis]))
+    first_slots = np.flatnonzero(slots.first_reader == 0)
+    longest = np.maximum.reduceat(steps, first_slots, axis=0)
+    starts = np.zeros(longest.size + 1, np.int64)
+    np.cumsum(np.maximum(longest, 1).ravel(), out=starts[1:])
+    return starts
+
+
+def _segments(
+    offsets: Array, columns: Array, rows: IntArray, layout: StreamLayout
+) -> tuple[Array, Array, Array]:
+    """For each nonzero: its (slot, slice) as one number, its column in the slice, its slot."""
     slot_of_row = np.empty(offsets.size - 1, np.int64)
     slot_of_row[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
     slot = np.repeat(slot_of_row, np.diff(offsets))
@@ -129,13 +156,13 @@ def _segments(
     return slot * layout.slices + slice_number, local, slot
 
 
-def _bank_order(segment: Array, local: Array, slot: Array, layout: StreamLayout) -> Array:
+def _bank_order(segment: Array, local: Array, first_reader: Array, layout: StreamLayout) -> Array:
     """Segment by segment, the nonzeros in rounds that take one of each bank.
 
-    Rows of a panel start their rounds at different banks, since they are read together.
+    Rows of a panel start their rounds at different banks, those of their readers, since they are
+    read together.
     """
-    shift = slot % layout.panel_rows * layout.readers_per_row
-    bank = (layout.bank(local) - shift) % layout.banks
+    bank = (layout.bank(local) - first_reader) % layout.banks
     key = segment * layout.banks + bank
     by_bank = np.argsort(key, kind="stable")
     counts = np.bincount(key)

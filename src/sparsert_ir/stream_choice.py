@@ -1,11 +1,14 @@
 """What a schedule asks of a matrix that is data on a GPU: is it legal, how does the matrix lie."""
 
+import numpy as np
 from xdsl.dialects.builtin import f32
 
+from sparsert_ir.dense import IntArray, to_numpy
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu_facts import BLOCK_THREADS, WARP
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.packing import StreamLayout
+from sparsert_ir.row_lanes import warp_panels
 from sparsert_ir.schedule import Schedule
 
 PIECE_BYTES = 16
@@ -19,8 +22,10 @@ def tile_columns(schedule: Schedule) -> int:
     return schedule.columns_per_thread * schedule.column_groups
 
 
-def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
-    """The layout that a schedule asks for; as few slices of x as fit in shared memory."""
+def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamLayout, IntArray]:
+    """The layout that a schedule asks for, and the row of each slot (-1 for none); as few slices
+    of x as fit in shared memory.
+    """
     schedule = product.schedule
     depth = product.constant.shape[1]
     row_bytes = tile_columns(schedule) * product.element_type.bitwidth // 8
@@ -32,14 +37,24 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> StreamLayout:
             " use fewer columns_per_thread or column_groups"
         )
     slices = -(-depth // rows)
-    return StreamLayout(
-        panel_rows=product.panel_height,
+    order = to_numpy(product.product.panels).ravel()
+    dealt = warp_panels(
+        order[order >= 0],
+        np.diff(product.constant.arrays()[0]),
+        height=product.panel_height,
+        readers=WARP // schedule.column_groups,
+        multiple_of=schedule.threads // WARP,
+    )
+    layout = StreamLayout(
+        panel_rows=dealt.panel_rows,
+        panels=dealt.panels,
         column_groups=schedule.column_groups,
         chunk=schedule.chunk,
         slice_columns=-(-depth // slices),
         slices=slices,
         row_bytes=row_bytes,
     )
+    return layout, dealt.rows
 
 
 def check_schedule(product: ProductFunction) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import gcd
 from typing import cast
 
-import numpy as np
 from xdsl.dialects import arith, func, math, memref, scf, vector
 from xdsl.dialects.builtin import (
     AnyFloat,
@@ -28,7 +28,7 @@ from sparsert_ir.building import (
     memref_of,
     workgroup_buffer,
 )
-from sparsert_ir.dense import Dense, IntArray, to_dense, to_numpy
+from sparsert_ir.dense import Dense, to_dense
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import (
     LoadColumnsOp,
@@ -48,17 +48,12 @@ from sparsert_ir.window_staging import WindowCopy
 X_SLICE = "x_slice"
 
 
-def _whole_blocks(panels: IntArray, warps: int) -> IntArray:
-    """The panels, with empty ones added so that every warp of the grid has one."""
-    missing = -panels.shape[0] % warps
-    return np.concatenate([panels, np.full((missing, panels.shape[1]), -1, np.int32)])
-
-
 @dataclass(frozen=True)
 class _Lane:
     """Where a lane works: its warp's panel, its place in the stream, its row and columns.
 
     number:     of the row in the matrix; -1 where the panel is not full.
+    sharing:    lanes that share the row.
     tile:       first column of the block.
     within:     first column of the lane, counted from `tile`.
     """
@@ -66,6 +61,7 @@ class _Lane:
     panel: SSAValue
     reader: SSAValue
     number: SSAValue
+    sharing: SSAValue
     first_of_row: SSAValue
     tile: SSAValue
     within: SSAValue
@@ -103,14 +99,13 @@ class StreamKernelBuilder:
     @classmethod
     def of(cls, product: ProductFunction, shared_memory: int) -> "StreamKernelBuilder":
         check_schedule(product)
-        layout = stream_layout(product, shared_memory)
-        panels = _whole_blocks(to_numpy(product.product.panels), product.schedule.threads // WARP)
-        stream = pack_stream(*product.constant.arrays(), panels, layout)
+        layout, rows = stream_layout(product, shared_memory)
+        stream = pack_stream(*product.constant.arrays(), rows, layout)
         tables = {
             "values": to_dense(stream.values),
             "indices": to_dense(stream.indices),
             "starts": to_dense(stream.starts),
-            "rows": to_dense(panels.ravel()),
+            "rows": to_dense(rows),
         }
         bias = product.bias()
         if bias is not None:
@@ -135,6 +130,11 @@ class StreamKernelBuilder:
     def _warps(self) -> int:
         return self.product.schedule.threads // WARP
 
+    @property
+    def _blocks(self) -> int:
+        """That share the panels."""
+        return sum(self.layout.panels) // self._warps
+
     def _x_slice_type(self) -> MemRefType[Attribute]:
         """A slice of x, a row of zeros, and as many rows more as make it whole 16-byte pieces."""
         element_type = self.product.element_type
@@ -155,8 +155,11 @@ class StreamKernelBuilder:
         types = product.buffer_types()
         block = Block(arg_types=types)
         code = Code(block)
-        panels = -(-product.panel_count // self._warps)
-        grid = [code.index(panels), code.index(-(-product.columns // self._tile)), code.index(1)]
+        grid = [
+            code.index(self._blocks),
+            code.index(-(-product.columns // self._tile)),
+            code.index(1),
+        ]
         threads = [code.index(product.schedule.threads), code.index(1), code.index(1)]
         tables = [
             code.insert(memref.GetGlobalOp(self._table_name(key), memref_of(data.type)))
@@ -196,7 +199,7 @@ class StreamKernelBuilder:
         total = splat(code, code.number(0.0, f32), self._lane_type)
         for number in range(self.layout.slices):
             total = self._add_slice(code, number, inputs, total)
-        total = self._add_lanes(code, total)
+        total = self._add_lanes(code, total, inputs.where.sharing)
         self._write(code, total, buffers, inputs)
 
     def _lane(self, code: Code, rows: SSAValue) -> _Lane:
@@ -204,24 +207,47 @@ class StreamKernelBuilder:
         warp_size = code.index(WARP)
         lane = code.insert(arith.RemUIOp(thread, warp_size))
         warp = code.insert(arith.DivUIOp(thread, warp_size))
-        first = code.multiply(code.insert(gpu.BlockIdOp("x")), code.index(self._warps))
-        panel = code.add(first, warp)
+        # Panels of many steps come first, so neighbours of one go to different blocks.
+        panel = code.add(
+            code.multiply(warp, code.index(self._blocks)), code.insert(gpu.BlockIdOp("x"))
+        )
         groups = code.index(self.layout.column_groups)
         reader = code.insert(arith.DivUIOp(lane, groups))
-        per_row = code.index(self.layout.readers_per_row)
-        slot = code.insert(arith.DivUIOp(reader, per_row))
-        height = code.index(self.layout.panel_rows)
+        per_row = self._of_panel(code, panel, self.layout.readers_per_row)
+        shift = [number.bit_length() - 1 for number in self.layout.readers_per_row]
+        within = code.insert(arith.ShRUIOp(reader, self._of_panel(code, panel, shift)))
         # Loaded here rather than where it is needed, to be there by then.
-        row = code.load(rows, code.add(code.multiply(panel, height), slot))
-        place = code.insert(arith.RemUIOp(reader, per_row))
+        row = code.load(rows, code.add(self._first_slot(code, panel), within))
+        place = code.both(reader, code.insert(arith.SubiOp(per_row, code.index(1))))
         return _Lane(
             panel=panel,
             reader=reader,
             number=row,
+            sharing=code.multiply(per_row, groups),
             first_of_row=code.compare(place, "eq", code.index(0)),
             tile=code.multiply(code.insert(gpu.BlockIdOp("y")), code.index(self._tile)),
             within=code.multiply(code.insert(arith.RemUIOp(lane, groups)), code.index(self._width)),
         )
+
+    def _first_slot(self, code: Code, panel: SSAValue) -> SSAValue:
+        """Of a panel, counted over all panels."""
+        layout = self.layout
+        heights = list(zip(layout.panel_rows, layout.panels, strict=True))
+        before = [
+            sum((rows - height) * number for rows, number in heights[:i])
+            for i, height in enumerate(layout.panel_rows)
+        ]
+        height = self._of_panel(code, panel, layout.panel_rows)
+        return code.add(code.multiply(panel, height), self._of_panel(code, panel, before))
+
+    def _of_panel(self, code: Code, panel: SSAValue, numbers: Sequence[int]) -> SSAValue:
+        """The number that belongs to the height of `panel`."""
+        chosen = code.index(numbers[0])
+        first = accumulate(self.layout.panels)
+        for number, begin in zip(numbers[1:], first, strict=False):
+            before = code.compare(panel, "ult", code.index(begin))
+            chosen = code.select(before, chosen, code.index(number))
+        return chosen
 
     def _add_slice(self, code: Code, number: int, inputs: _Inputs, total: SSAValue) -> SSAValue:
         """Load the first chunks, stage the slice of x meanwhile, then multiply chunk by chunk."""
@@ -356,14 +382,24 @@ class StreamKernelBuilder:
         fma = vector.FMAOp if self._width > 1 else math.FmaOp
         return code.insert(fma(splat(code, value, lane), convert(code, x, f32), total))
 
-    def _add_lanes(self, code: Code, total: SSAValue) -> SSAValue:
-        """Add up the sums of a row's readers: neighbours first, then pairs of them."""
-        distance = self.layout.column_groups
-        while distance < self.layout.column_groups * self.layout.readers_per_row:
+    def _add_lanes(self, code: Code, total: SSAValue, sharing: SSAValue) -> SSAValue:
+        """Add up the sums of a row's readers: neighbours first, then pairs of them.
+
+        sharing: lanes that share the lane's row.
+        """
+        fewest, most = min(self.layout.readers_per_row), max(self.layout.readers_per_row)
+        readers = 1
+        while readers < most:
+            distance = self.layout.column_groups * readers
             parts = _elements(code, total)
             others = [code.insert(gpu.ShuffleOp("xor", part, distance)) for part in parts]
-            total = code.insert(arith.AddfOp(total, _joined(code, others)))
-            distance *= 2
+            added = code.insert(arith.AddfOp(total, _joined(code, others)))
+            if readers < fewest:
+                total = added
+            else:
+                same_row = code.compare(code.index(distance), "ult", sharing)
+                total = code.select(same_row, added, total)
+            readers *= 2
         return total
 
     def _write(

@@ -26,9 +26,9 @@ class ValueOrder:
     def of(cls, plan: LaunchPlan, layout: StreamLayout, matrix: SparseMatrix) -> "ValueOrder":
         """How `plan` dealt the nonzeros of `matrix`: the same packing, of numbers from 1."""
         by_role = {name.rpartition("_")[2]: name for name in plan.constants}
-        panels = plan.constants[by_role["rows"]].reshape(-1, layout.panel_rows)
+        rows = plan.constants[by_role["rows"]]
         numbers = np.arange(1, matrix.nonzeros + 1, dtype=np.int32)
-        stream = pack_stream(matrix.row_offsets, matrix.column_indices, numbers, panels, layout)
+        stream = pack_stream(matrix.row_offsets, matrix.column_indices, numbers, rows, layout)
         return cls(by_role["values"], stream.values - 1)
 
     def packed(self, values: Array) -> Array:

@@ -62,13 +62,16 @@ def _facts(function: Operation) -> Iterator[tuple[str, str]]:
 
 def _layout(layout: StreamLayout) -> Iterator[tuple[str, str]]:
     """How the warps of a kernel read a matrix that is data."""
-    yield (
-        "warp",
-        (
-            f"one panel of {layout.panel_rows} rows; {layout.readers_per_row} readers per row,"
-            f" {layout.column_groups} lanes per reader"
-        ),
-    )
+    for rows, panels, readers in zip(
+        layout.panel_rows, layout.panels, layout.readers_per_row, strict=True
+    ):
+        yield (
+            "warps",
+            (
+                f"{panels} with panels of rows: {rows}; readers per row: {readers};"
+                f" lanes per reader: {layout.column_groups}"
+            ),
+        )
     yield (
         "step",
         (

@@ -3,18 +3,20 @@
 
 // CHECK: @product (func.func)
 // CHECK-NEXT: launches product_kernels.product
-// CHECK-NEXT: grid 1 x 1 x 1
+// CHECK-NEXT: grid 2 x 1 x 1
 // CHECK-NEXT: block 64 x 1 x 1
 // CHECK: @product (gpu.func)
 // CHECK-NEXT: schedule lowering = data, rows_per_panel = 2, columns_per_thread = 4, chunk = 2, column_groups = 2
-// CHECK-NEXT: warp one panel of 2 rows; 8 readers per row, 2 lanes per reader
+// CHECK-NEXT: warps 2 with panels of rows: 1; readers per row: 16; lanes per reader: 2
+// CHECK-NEXT: warps 2 with panels of rows: 2; readers per row: 8; lanes per reader: 2
 // CHECK-NEXT: step 16 chunks of 2 nonzeros, one per reader; rows of x from 4 banks at once
 // CHECK-NEXT: slices of x 1 of 4 rows and one of zeros, 160 bytes of shared memory
-// CHECK-NEXT: constants 32x2xf32, 32x2xi16, 3xi32, 4xi32, 4xf32
+// CHECK-NEXT: constants 64x2xf32, 64x2xi16, 5xi32, 6xi32, 4xf32
 
 // LLVM: @product (llvm.func)
 // LLVM-NEXT: schedule
-// LLVM-NEXT: warp one panel of 2 rows
+// LLVM-NEXT: warps 2 with panels of rows: 1
+// LLVM-NEXT: warps 2 with panels of rows: 2
 // LLVM-NEXT: step
 // LLVM-NEXT: slices of x
 // LLVM-NEXT: operations

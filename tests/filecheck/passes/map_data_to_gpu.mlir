@@ -9,7 +9,7 @@
 // CHECK: sym_name = "vector_values", type = memref<64x2xf16>, {{.*}} constant
 // CHECK: sym_name = "vector_indices", type = memref<64x2xi16>, {{.*}} constant
 // CHECK: sym_name = "vector_starts", type = memref<3xi32>, initial_value = dense<[0, 1, 2]>
-// CHECK: sym_name = "vector_rows", type = memref<32xi32>, initial_value = dense<[0, 1, 2, -1,
+// CHECK: sym_name = "vector_rows", type = memref<16xi32>, initial_value = dense<[0, 1, 2, -1,
 // CHECK: sym_name = "vector_bias", type = memref<3xf32>, initial_value = dense<[5.000000e+00, 6.000000e+00, 7.000000e+00]>
 // CHECK-LABEL: func.func @vector
 // CHECK-SAME: (%[[X:.*]]: memref<4x1xf16>, %[[R:.*]]: memref<3x1xf16>, %[[Y:.*]]: memref<3x1xf16>)
@@ -24,8 +24,8 @@
 
 // CHECK-LABEL: gpu.module @vector_kernels
 // CHECK: sym_name = "x_slice", type = memref<8x1xf16, 3 : i64>, initial_value, sym_visibility
-// CHECK: gpu.func @vector(%[[X:.*]]: memref<4x1xf16>, %[[R:.*]]: memref<3x1xf16>, %[[Y:.*]]: memref<3x1xf16>, %[[VALUES:.*]]: memref<64x2xf16>, %[[INDICES:.*]]: memref<64x2xi16>, %[[STARTS:.*]]: memref<3xi32>, %[[ROWS:.*]]: memref<32xi32>, %[[BIAS:.*]]: memref<3xf32>) kernel threads(64, 1, 1)
-// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = 16, column_groups = 1, chunk = 2, slice_columns = 4, slices = 1, row_bytes = 2>, sparsert.constants = 5 : i64
+// CHECK: gpu.func @vector(%[[X:.*]]: memref<4x1xf16>, %[[R:.*]]: memref<3x1xf16>, %[[Y:.*]]: memref<3x1xf16>, %[[VALUES:.*]]: memref<64x2xf16>, %[[INDICES:.*]]: memref<64x2xi16>, %[[STARTS:.*]]: memref<3xi32>, %[[ROWS:.*]]: memref<16xi32>, %[[BIAS:.*]]: memref<3xf32>) kernel threads(64, 1, 1)
+// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = [8], panels = [2], column_groups = 1, chunk = 2, slice_columns = 4, slices = 1, row_bytes = 2>, sparsert.constants = 5 : i64
 // CHECK: %[[STAGED:.*]] = memref.get_global @x_slice
 // CHECK: %[[ROW:.*]] = memref.load %[[ROWS]]
 // CHECK: %[[BEGIN32:.*]] = memref.load %[[STARTS]]
@@ -55,9 +55,11 @@
 // CHECK: %[[X1:.*]] = arith.extf %[[X0]]
 // CHECK: math.fma %[[VALUE]], %[[X1]], %[[TOTAL]] : f32
 
-// Two lanes share a row.
+// 16 rows of the mean length would share a warp: one longer than that gets twice as many lanes, and
+// those that are left fill up its panel. Four lanes share a row.
 
 // CHECK: gpu.shuffle xor %{{.*}}, 1 : f32
+// CHECK: gpu.shuffle xor %{{.*}}, 2 : f32
 // CHECK-NOT: gpu.shuffle
 // CHECK: arith.cmpi sge, %[[ROW]]
 // CHECK: scf.if
@@ -79,7 +81,7 @@ func.func @vector(%x: tensor<4x1xf16>, %r: tensor<3x1xf16>) -> tensor<3x1xf16> {
 
 // CHECK-LABEL: func.func @groups
 // CHECK: gpu.func @groups
-// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = 4, column_groups = 4, chunk = 4, slice_columns = 4, slices = 1, row_bytes = 32>, sparsert.constants = 4 : i64
+// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = [4], panels = [1], column_groups = 4, chunk = 4, slice_columns = 4, slices = 1, row_bytes = 32>, sparsert.constants = 4 : i64
 // CHECK-NOT: nvvm.griddepcontrol
 // CHECK: %[[LANE:.*]] = arith.remui
 // CHECK: %[[GROUPS:.*]] = arith.constant 4 : index
@@ -119,7 +121,7 @@ func.func @vector(%x: tensor<4x1xf16>, %r: tensor<3x1xf16>) -> tensor<3x1xf16> {
 // SLICES-NOT: gpu.barrier
 // SLICES: gpu.return
 func.func @groups(%x: tensor<4x6xf32>) -> tensor<3x6xf32> {
-  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %w = sparsert.constant row_offsets dense<[0, 1, 2, 3]> : tensor<4xi32> column_indices dense<[2, 1, 3]> : tensor<3xi32> values dense<[2.0, 3.0, 4.0]> : tensor<3xf32> : tensor<3x4xf32, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <lowering = data, rows_per_panel = 4, columns_per_thread = 2, column_groups = 4, threads = 32, stages = 1> panels dense<[[0, 1, 2, -1]]> : tensor<1x4xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x6xf32> -> tensor<3x6xf32>
   func.return %0 : tensor<3x6xf32>
 }
@@ -128,8 +130,22 @@ func.func @groups(%x: tensor<4x6xf32>) -> tensor<3x6xf32> {
 
 // Lanes of two columns on rows of three: each column is stored by itself, where it exists.
 
+// The first row is longer: 16 lanes share it, and 8 each of the others. Which it is, a warp knows
+// from the number of its panel.
+
 // CHECK-LABEL: func.func @odd
 // CHECK: gpu.func @odd
+// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = [2, 4], panels = [1, 1],
+// CHECK: %[[FIRST:.*]] = arith.cmpi ult, %{{.*}}, %{{.*}} : index
+// CHECK: %[[EIGHT:.*]] = arith.constant 8 : index
+// CHECK: %[[READERS:.*]] = arith.select %[[FIRST]], %{{.*}}, %[[EIGHT]]
+// CHECK: %[[SHARING:.*]] = arith.muli %[[READERS]]
+// CHECK: gpu.shuffle xor %{{.*}}, 4
+// CHECK: %[[SHORT:.*]] = arith.addf
+// CHECK: gpu.shuffle xor %{{.*}}, 8
+// CHECK: %[[LONG:.*]] = arith.addf
+// CHECK: %[[SAME:.*]] = arith.cmpi ult, %{{.*}}, %[[SHARING]]
+// CHECK: arith.select %[[SAME]], %[[LONG]], %[[SHORT]]
 // CHECK: vector.extract
 // CHECK: scf.if
 // CHECK: sparsert.store_columns %{{.*}} : memref<3x3xf32>, f32

@@ -73,34 +73,57 @@ class ScheduleAttr(Data[Schedule]):
 
 @irdl_attr_definition
 class StreamLayoutAttr(Data[StreamLayout]):
-    """How a packed matrix lies in memory: `#sparsert.stream_layout<panel_rows = 4, ...>`."""
+    """How a packed matrix lies in memory:
+    `#sparsert.stream_layout<panel_rows = [1, 2], panels = [8, 56], ...>`.
+    """
 
     name = "sparsert.stream_layout"
 
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> StreamLayout:
-        numbers: dict[str, int] = {}
+        numbers: dict[str, Any] = {}
         with parser.in_angle_brackets():
             for position, field in enumerate(fields(StreamLayout)):
                 if position:
                     parser.parse_punctuation(",")
                 parser.parse_keyword(field.name)
                 parser.parse_punctuation("=")
-                numbers[field.name] = parser.parse_integer(allow_boolean=False)
-        if min(numbers.values()) < 1:
-            parser.raise_error("stream_layout: expected numbers of 1 or more")
+                numbers[field.name] = _parse_numbers(parser, field.name in ("panel_rows", "panels"))
         layout = StreamLayout(**numbers)
-        rows, groups = layout.panel_rows, layout.column_groups
-        if WARP % (rows * groups):
-            parser.raise_error(
-                f"stream_layout: expected panel_rows * column_groups to divide {WARP}, got"
-                f" {rows} * {groups}"
-            )
+        if len(layout.panel_rows) != len(layout.panels):
+            parser.raise_error("stream_layout: expected as many panel_rows as panels")
+        for rows in layout.panel_rows:
+            if WARP % (rows * layout.column_groups):
+                parser.raise_error(
+                    f"stream_layout: expected panel_rows * column_groups to divide {WARP}, got"
+                    f" {rows} * {layout.column_groups}"
+                )
         return layout
 
     def print_parameter(self, printer: Printer) -> None:
-        texts = (f"{field.name} = {getattr(self.data, field.name)}" for field in fields(self.data))
+        values = ((field.name, getattr(self.data, field.name)) for field in fields(self.data))
+        texts = (f"{name} = {_number_text(value)}" for name, value in values)
         printer.print_string("<" + ", ".join(texts) + ">")
+
+
+def _parse_numbers(parser: AttrParser, several: bool) -> int | tuple[int, ...]:
+    """A number, or a list of them, of 1 or more."""
+
+    def number() -> int:
+        return parser.parse_integer(allow_boolean=False)
+
+    parsed = (
+        parser.parse_comma_separated_list(parser.Delimiter.SQUARE, number)
+        if several
+        else [number()]
+    )
+    if min(parsed, default=0) < 1:
+        parser.raise_error("stream_layout: expected numbers of 1 or more")
+    return tuple(parsed) if several else parsed[0]
+
+
+def _number_text(value: int | tuple[int, ...]) -> str:
+    return str(value) if isinstance(value, int) else str(list(value))
 
 
 @irdl_attr_definition
