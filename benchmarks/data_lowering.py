@@ -32,7 +32,7 @@ from results import replace_text
 from sparsert_ir.build_job import Build
 from sparsert_ir.candidates import data_candidates, data_neighbours, sampled
 from sparsert_ir.compiler import nearest_architecture
-from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number, default_gpu_schedule
+from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number, gpu_schedule_for
 from sparsert_ir.frontend import Layer
 from sparsert_ir.worker_pool import Finished, WorkerPool
 from spmm import beside
@@ -110,7 +110,7 @@ def jobs_of(options: argparse.Namespace, machine: Machine, deadline: float) -> I
         for n in options.n:
             if time.monotonic() > deadline:
                 return
-            default = default_gpu_schedule(shape, n, "f16", matrix.nonzeros, "data", target)
+            default = gpu_schedule_for(matrix, n, "f16", "data", target)
             near = data_neighbours(default, n)
             found = sampled(data_candidates(n, "f16", overlapped=overlapped), seed=0)
             schedules = [None, *dict.fromkeys([*near, *found])][: 1 + options.candidates]

@@ -94,9 +94,7 @@ def best_candidates(
     lowering = default_lowering(matrix.shape, matrix.nonzeros, columns)
     if lowering == "data":
         # The model does not tell them apart: what is near the default, and a fair sample.
-        default = default_gpu_schedule(
-            matrix.shape, columns, dtype, matrix.nonzeros, lowering, target
-        )
+        default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
         found = data_candidates(columns, dtype, overlapped=overlapped)
         return _taken_in_turn(data_neighbours(default, columns), sampled(found, seed=0))[:count]
     found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped)
