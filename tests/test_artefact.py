@@ -60,7 +60,9 @@ def test_a_stored_kernel_keeps_its_threads(tmp_path: Path, staging: Any) -> None
     kernel = sparsert_ir.compile(dense, n=200, target="cpu", schedule=schedule, threads=3)
     kernel.save(tmp_path / "k")
     saved = sparsert_ir.load(tmp_path / "k")
-    assert len(saved.binary.shares) == 3
+    assert saved.binary.threads == 3
+    assert saved.binary.parts == kernel.binary.parts
+    assert len(saved.binary.parts) > 3
     assert bool(saved.binary.copy_bytes) == (staging == "copy")
     x = random.integers(-4, 5, (30, 200)).astype(np.float32)
     assert np.array_equal(saved(x), dense @ x)
@@ -139,7 +141,7 @@ def bad_manifests() -> dict[str, Callable[[dict[str, Any]], None]]:
 
     return {
         "kind": put("kind", value="x"),
-        "schema": put("schema", value=2),
+        "schema": put("schema", value=1),
         "name": put("name", value="a;b"),
         "target": put("target", value="sm_90; rm"),
         "huge shape": put("signature", "x_shape", value=[10, 2**40]),
@@ -154,8 +156,9 @@ def bad_manifests() -> dict[str, Callable[[dict[str, Any]], None]]:
         "knob": put("schedule", "nonsense", value=1),
         "constants": put("constants", value=["../x"]),
         "missing constant": put("constants", value=["x"]),
-        "shares": put("shares", value=[[{"first_tile": 0}]]),
-        "share": put("shares", value=[[7]]),
+        "parts": put("parts", value=[{"first_tile": 0}]),
+        "part": put("parts", value=[7]),
+        "threads": put("threads", value=0),
         "copy": put("copy_bytes", value=-1),
         "digest": put("digests", "kernel.ptx", value="0" * 64),
         "no digest": put("digests", value={}),

@@ -172,11 +172,15 @@ def test_results_have_the_same_bits_for_every_number_of_threads(
     assert set(results) == {results[0]}
 
 
-def test_results_without_out_begin_on_cache_lines() -> None:
-    weight = whole_matrix(3, 5, 0.5)
-    y = compiled(weight, 7)(np.ones((5, 7), np.float32))
-    assert y.ctypes.data % 64 == 0
+@pytest.mark.parametrize(("rows", "n"), [(3, 7), (30, 100)])
+def test_results_without_out_are_right_and_large_ones_begin_on_cache_lines(
+    rows: int, n: int
+) -> None:
+    weight, x = whole_matrix(rows, 5, 0.5), np.ones((5, n), np.float32)
+    y = compiled(weight, n)(x)
+    assert y.nbytes < 4096 or y.ctypes.data % 64 == 0
     assert y.flags.c_contiguous
+    np.testing.assert_array_equal(y, weight @ x)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True, 10**6])

@@ -16,11 +16,11 @@ from sparsert_ir.cpu_model import (
     threads_for,
 )
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.host_threads import ThreadBuffers, WorkerTeam, available_cores
+from sparsert_ir.host_threads import ThreadBuffers, available_cores
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.row_packing import GROUP, pack
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.work_shares import shares
+from sparsert_ir.work_shares import shares, work_parts
 
 
 @given(width=st.integers(1, 600))
@@ -98,45 +98,13 @@ def test_shares_deal_every_tile_of_every_panel_once(
     assert (done == 1).all()
     largest = max(work) * tiles.width
     assert max(loads) <= sum(loads) / threads + largest
-
-
-def test_a_team_runs_jobs_at_the_same_time_in_threads_that_stay() -> None:
-    team, names = WorkerTeam(), set[str]()
-    meeting = threading.Barrier(3, timeout=10)
-
-    def job() -> None:
-        meeting.wait()
-        names.add(f"{threading.get_ident()}")
-
-    for _ in range(5):
-        team.run([job, job, job])
-    assert len(names) == 3
-
-
-def test_a_team_that_is_taken_leaves_its_jobs_to_the_caller() -> None:
-    team, seen = WorkerTeam(), list[int]()
-
-    def inner() -> None:
-        team.run([lambda: seen.append(threading.get_ident())] * 3)
-
-    team.run([inner, lambda: None])
-    assert seen == [threading.get_ident()] * 3
-
-
-@pytest.mark.parametrize("failing", [0, 1])
-def test_an_error_of_a_job_is_raised_when_all_have_ended(failing: int) -> None:
-    team, ended = WorkerTeam(), list[int]()
-
-    def job(number: int) -> None:
-        ended.append(number)
-        if number == failing:
-            raise ScheduleError("on purpose")
-
-    with pytest.raises(ScheduleError, match="on purpose"):
-        team.run([lambda: job(0), lambda: job(1)])
-    assert sorted(ended) == [0, 1]
-    team.run([lambda: job(2), lambda: job(3)])
-    assert sorted(ended) == [0, 1, 2, 3]
+    parts = work_parts(tiles, np.array(work), threads)
+    assert len(parts) == 1 or threads > 1
+    again = np.zeros_like(done)
+    for part in parts:
+        first, last, first_panel, last_panel = part.bounds
+        again[first:last, first_panel:last_panel] += 1
+    assert (again == 1).all()
 
 
 def test_buffers_lie_on_cache_lines_and_belong_to_their_thread() -> None:

@@ -52,7 +52,11 @@ def test_the_wheel_is_pure_python_and_complete(wheel: Path) -> None:
         for path in folder.rglob("*.py")
     }
     assert "sparsert_ir/passes/unroll_pattern.py" in expected
-    data = {"sparsert_ir/py.typed", "sparsert_ir/viz/page.css"}
+    data = {
+        "sparsert_ir/py.typed",
+        "sparsert_ir/viz/page.css",
+        "sparsert_ir/native/calls.ll",
+    }
     assert held == expected | data
 
 

@@ -1,91 +1,131 @@
 """Calling a kernel of the CPU target on numpy arrays, with everything checked before the call."""
 
+import ctypes
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsert_ir.emit.host import HostCode
 from sparsert_ir.errors import CallError
 from sparsert_ir.host_threads import buffers, team
-from sparsert_ir.work_shares import Part
+from sparsert_ir.native.library import (
+    ASLEEP,
+    DONE,
+    UNFIT,
+    Plan,
+    Wanted,
+    kind_of,
+    native_calls,
+)
+from sparsert_ir.native.numpy_layout import (
+    ALIGNED,
+    C_CONTIGUOUS,
+    WRITEABLE,
+    data_address,
+    head_bytes,
+)
+from sparsert_ir.work_shares import Part, part_name
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_CACHE_LINE = 64
+_SMALL_RESULT = 4096
+_COPY_ON_STACK = 32 * 1024
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: str) -> Array:
+def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """An uninitialised array that begins on a cache line: vectors then do not straddle two."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + _CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % _CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
+    kind = np.dtype(dtype)
+    size, line = math.prod(shape) * kind.itemsize, 64
+    memory = np.empty(size + line, np.uint8)
+    start = -data_address(memory) % line
+    return memory[start : start + size].view(kind).reshape(shape)
 
 
 @dataclass(frozen=True)
-class TiledProgram:
-    """Runs a product part by part, on as many threads as there are shares.
+class CallShape:
+    """What a kernel computes with.
 
-    part:       takes the addresses of the arrays, of the copy of a tile of x where there is one,
-                and the four bounds of a part.
-    copy_bytes: of that copy; 0: there is none.
-    """
-
-    part: Callable[..., None]
-    shares: tuple[tuple[Part, ...], ...]
-    copy_bytes: int
-
-    def __call__(self, *arrays: int) -> None:
-        if len(self.shares) == 1:
-            self._run(arrays, self.shares[0])
-        else:
-            team().run([partial(self._run, arrays, share) for share in self.shares])
-
-    def _run(self, arrays: tuple[int, ...], share: tuple[Part, ...]) -> None:
-        if self.copy_bytes:
-            arrays = (*arrays, buffers().address(self.copy_bytes))
-        for part in share:
-            first, last, first_panel, last_panel = part.bounds
-            self.part(*arrays, first, last, first_panel, last_panel)
-
-
-@dataclass(frozen=True)
-class HostKernel:
-    """`y = kernel(x[, residual])` in this process.
-
-    run: takes the addresses of x, the residual where there is one, and y.
+    name:       of the kernel.
+    x_shape, y_shape, element: of the arrays; a residual is like y.
+    parts:      what threads take one by one, together the whole product; () for a kernel that is
+                one loop.
+    threads:    that share the parts.
+    copy_bytes: of a thread's copy of a tile of x; 0: it makes none.
     """
 
     name: str
     x_shape: tuple[int, ...]
     y_shape: tuple[int, ...]
-    dtype: str
+    element: np.dtype[Any]
     has_residual: bool
-    run: Callable[..., None]
+    parts: tuple[Part, ...] = ()
+    threads: int = 1
+    copy_bytes: int = 0
+
+
+class HostKernel:
+    """`y = kernel(x[, residual])` in this process.
+
+    Compiled code looks at the arrays and runs the parts (`native/calls.ll`). What it does not take,
+    Python looks at more closely: it finds a way, or says what is wrong.
+    """
+
+    def __init__(self, code: HostCode, shape: CallShape) -> None:
+        self._code, self._shape = code, shape
+        self._native = native_calls()
+        self._bounds = (ctypes.c_int64 * (4 * max(len(shape.parts), 1)))(
+            *(bound for part in shape.parts for bound in part.bounds)
+        )
+        self._plan = _plan(code, shape, self._bounds)
+        # Attributes that every call reads.
+        self._call, self._address = self._native.call, ctypes.addressof(self._plan)
+        self._takes_residual = shape.has_residual
+        self._buffer_bytes = shape.copy_bytes if shape.copy_bytes > _COPY_ON_STACK else 0
+        self._result_is_small = math.prod(shape.y_shape) * shape.element.itemsize < _SMALL_RESULT
+        if self._buffer_bytes:
+            team().reserve(shape.threads - 1, self._buffer_bytes)
 
     def __call__(self, x: object, residual: object = None, out: object = None) -> Array:
         """Arrays are numpy's, or anything that numpy reads without a copy (torch on the CPU).
 
         Raises CallError for an argument that the kernel cannot run on.
         """
-        inputs = [self._input("x", x, self.x_shape)]
-        if self.has_residual != (residual is not None):
-            expected = "an array, which the kernel adds" if self.has_residual else "None"
+        y = self._empty() if out is None else out
+        buffer = buffers().address(self._buffer_bytes) if self._buffer_bytes else 0
+        if (residual is None) is self._takes_residual:
+            return self._closer_look(x, residual, y, buffer)
+        status = self._call(self._address, id(x), id(residual), id(y), buffer, 1)
+        if status == UNFIT:
+            return self._closer_look(x, residual, y, buffer)
+        if status == ASLEEP:
+            team().wake(self._plan.threads - 1)
+            self._call(self._address, id(x), id(residual), id(y), buffer, 0)
+        return cast(Array, y)
+
+    def _closer_look(self, x: object, residual: object, out: object, buffer: int) -> Array:
+        inputs = [self._input("x", x, self._shape.x_shape)]
+        if (residual is None) is self._takes_residual:
+            expected = "an array, which the kernel adds" if self._takes_residual else "None"
             raise self._refusal("residual", expected, "None" if residual is None else "an array")
         if residual is not None:
-            inputs.append(self._input("residual", residual, self.y_shape))
+            inputs.append(self._input("residual", residual, self._shape.y_shape))
         y = self._output(out, inputs)
-        # Half the time of array.ctypes.data, which counts for small layers.
-        self.run(*(array.__array_interface__["data"][0] for array in (*inputs, y)))
+        first, *others = map(data_address, (*inputs, y))
+        between = others[0] if residual is not None else 0
+        arguments = self._address, first, between, others[-1], buffer
+        if self._native.run(*arguments, 1) != DONE:
+            team().wake(self._plan.threads - 1)
+            self._native.run(*arguments, 0)
         return y
 
-    @cached_property
-    def _element_type(self) -> np.dtype[Any]:
-        return np.dtype(self.dtype)
+    def _empty(self) -> Array:
+        shape = self._shape
+        if self._result_is_small:
+            return np.empty(shape.y_shape, shape.element)
+        return aligned_empty(shape.y_shape, shape.element)
 
     def _input(self, role: str, array: object, shape: tuple[int, ...]) -> Array:
         if isinstance(array, np.ndarray):
@@ -99,8 +139,8 @@ class HostKernel:
         return self._checked(role, numbers, shape)
 
     def _checked(self, role: str, array: Array, shape: tuple[int, ...]) -> Array:
-        if array.dtype != self._element_type:
-            raise self._refusal(role, f"element type {self.dtype}", str(array.dtype))
+        if array.dtype != self._shape.element:
+            raise self._refusal(role, f"element type {self._shape.element}", str(array.dtype))
         if array.shape != shape:
             raise self._refusal(role, f"shape {shape}", str(array.shape))
         if not array.flags.c_contiguous:
@@ -110,11 +150,9 @@ class HostKernel:
         return array
 
     def _output(self, out: object, inputs: list[Array]) -> Array:
-        if out is None:
-            return aligned_empty(self.y_shape, self.dtype)
         if not isinstance(out, np.ndarray):
             raise self._refusal("out", "a numpy array", type(out).__name__)
-        y = self._checked("out", cast(Array, out), self.y_shape)
+        y = self._checked("out", cast(Array, out), self._shape.y_shape)
         if not y.flags.writeable:
             raise self._refusal("out", "an array that may be written", "a read-only one")
         if any(np.may_share_memory(y, array) for array in inputs):
@@ -122,4 +160,35 @@ class HostKernel:
         return y
 
     def _refusal(self, role: str, expected: str, got: Any) -> CallError:
-        return CallError(f"kernel @{self.name}: {role}: expected {expected}, got {got}")
+        return CallError(f"kernel @{self._shape.name}: {role}: expected {expected}, got {got}")
+
+
+def _plan(code: HostCode, shape: CallShape, bounds: Any) -> Plan:
+    has_parts = bool(shape.parts)
+    y = _wanted(shape.y_shape, shape.element, C_CONTIGUOUS | ALIGNED | WRITEABLE)
+    inputs = C_CONTIGUOUS | ALIGNED
+    residual = Wanted()
+    if shape.has_residual:
+        residual = _wanted(shape.y_shape, shape.element, inputs)
+    kind = kind_of(
+        has_residual=shape.has_residual, has_bounds=has_parts, has_copy=bool(shape.copy_bytes)
+    )
+    return Plan(
+        function=code.address(part_name(shape.name) if has_parts else shape.name),
+        kind=kind,
+        copy_bytes=shape.copy_bytes,
+        parts=len(shape.parts) or 1,
+        threads=min(shape.threads, len(shape.parts) or 1),
+        head=head_bytes(),
+        bounds=ctypes.addressof(bounds),
+        team=team().address,
+        array_type=id(np.ndarray),
+        arrays=(Wanted * 3)(_wanted(shape.x_shape, shape.element, inputs), residual, y),
+    )
+
+
+def _wanted(shape: tuple[int, ...], element: np.dtype[Any], flags: int) -> Wanted:
+    size = math.prod(shape) * element.itemsize
+    wanted = Wanted(element=id(element), rank=len(shape), flags=flags, size=size)
+    wanted.extents[: len(shape)] = shape
+    return wanted

@@ -1,17 +1,26 @@
 """Threads of the CPU target: a few that stay, and never more than there are cores for."""
 
+import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsert_ir.native.library import Team, Worker, native_calls
+
 Array: TypeAlias = npt.NDArray[Any]
-Job: TypeAlias = Callable[[], None]
+
+SPIN_SECONDS = 100e-6
+"""How long a worker waits for the next call before it sleeps: several times what waking takes."""
+
+MOST_THREADS = 1024
 
 _CACHE_LINE = 64
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
@@ -36,94 +45,149 @@ def available_cores() -> int:
 
 
 class WorkerTeam:
-    """Threads that wait for jobs. One caller at a time has them; another one works alone, so that
-    there are never more threads at work than callers and workers.
+    """Threads that help a call, and their structures in memory that compiled calls read.
+
+    A worker waits for `SPIN_SECONDS` after a job, in compiled code and without Python's lock, then
+    sleeps until it is woken. One call at a time has the workers; another one works alone, so that
+    there are never more threads at work than callers and workers. A call does not wait for a worker
+    that has not begun when all parts are taken.
     """
 
     def __init__(self) -> None:
-        self._workers: list[_Worker] = []
-        self._taken = threading.Lock()
+        size = ctypes.sizeof(Team) + MOST_THREADS * ctypes.sizeof(Worker)
+        self._memory: Any = aligned_bytes(size)
+        self._team = Team.from_buffer(self._memory)
+        self._team.give_way = _address_of_yield()
+        self._workers: list[_Sleeper] = []
+        self._growing = threading.Lock()
+        self._buffers: list[Array] = []
 
-    def run(self, jobs: Sequence[Job]) -> None:
-        """Run all jobs, the first one in this thread; returns, or raises, when all have ended."""
-        if len(jobs) == 1 or not self._taken.acquire(blocking=False):
-            for job in jobs:
-                job()
-            return
+    @property
+    def address(self) -> int:
+        return ctypes.addressof(self._team)
+
+    @property
+    def size(self) -> int:
+        """Workers that there are."""
+        return len(self._workers)
+
+    def state_of(self, number: int) -> int:
+        """0: asleep, 1: awake, 2: at work; 4 more while a job waits."""
+        return self._worker(number).state
+
+    def buffer_of(self, number: int) -> int:
+        """The address of a worker's buffer, 0 where it has none."""
+        return self._worker(number).buffer
+
+    @contextmanager
+    def taken(self) -> Generator[None]:
+        """Keep the workers from calls for a while; no call may have them now."""
+        self._team.taken = 1
         try:
-            self._run_together(jobs)
+            yield
         finally:
-            self._taken.release()
+            self._team.taken = 0
 
-    def _run_together(self, jobs: Sequence[Job]) -> None:
-        while len(self._workers) < len(jobs) - 1:
-            self._workers.append(_Worker())
-        started: list[_Worker] = []
-        errors: list[BaseException] = []
-        try:
-            for worker, job in zip(self._workers, jobs[1:], strict=False):
-                worker.start(job)
-                started.append(worker)
-            jobs[0]()
-        finally:
-            for worker in started:
-                errors += worker.wait()
-        if errors:
-            raise errors[0]
+    def wake(self, count: int) -> None:
+        """See that `count` workers are there and awake soon; fewer where the system refuses."""
+        with self._growing:
+            while len(self._workers) < count:
+                try:
+                    self._workers.append(_Sleeper(self.address, len(self._workers)))
+                except RuntimeError:
+                    break  # No more threads for this process.
+                self._team.workers = len(self._workers)
+            for number, worker in enumerate(self._workers[:count]):
+                if self.state_of(number) == 0:
+                    worker.wake()
+
+    def reserve(self, count: int, size: int) -> None:
+        """Give each of the first `count` workers a buffer of at least `size` bytes.
+
+        Older buffers stay: a worker may be using one.
+        """
+        with self._growing:
+            for number in range(count):
+                worker = self._worker(number)
+                if worker.size < size:
+                    memory = aligned_bytes(max(size, 2 * worker.size))
+                    self._buffers.append(memory)
+                    worker.buffer = memory.ctypes.data
+                    worker.size = memory.size
+
+    def forget_workers(self) -> None:
+        """In a forked child, where none of the threads lives on."""
+        self._growing = threading.Lock()
+        self._workers = []
+        self._team.workers = self._team.taken = 0
+        for number in range(MOST_THREADS):
+            worker = self._worker(number)
+            if not worker.size and not worker.state:
+                break
+            worker.state = 0
+
+    def _worker(self, number: int) -> Worker:
+        place = ctypes.sizeof(Team) + number * ctypes.sizeof(Worker)
+        return Worker.from_buffer(self._memory, place)
 
 
-class _Worker:
-    """A thread that runs one job at a time."""
+class _Sleeper:
+    """The thread of one worker."""
 
-    def __init__(self) -> None:
-        self._job: Job = _do_nothing
-        self._errors: list[BaseException] = []
-        self._begin, self._end = threading.Lock(), threading.Lock()
+    def __init__(self, team: int, number: int) -> None:
+        self._begin = threading.Lock()
         self._begin.acquire()
-        self._end.acquire()
+        self._arguments = team, number
         threading.Thread(target=self._loop, name="sparsert-worker", daemon=True).start()
 
-    def start(self, job: Job) -> None:
-        self._job = job
-        self._begin.release()
-
-    def wait(self) -> list[BaseException]:
-        """Wait for the job; returns what it raised, and an interrupt that came meanwhile.
-
-        The job writes to memory of the caller, so nothing ends the wait before the job has ended.
-        """
-        interrupts: list[BaseException] = []
-        while True:
-            try:
-                self._end.acquire()
-                break
-            except KeyboardInterrupt as interrupt:
-                interrupts.append(interrupt)
-        errors, self._errors = [*self._errors, *interrupts], []
-        return errors
+    def wake(self) -> None:
+        if self._begin.locked():
+            self._begin.release()
 
     def _loop(self) -> None:
+        serve, spins = native_calls().serve, rounds_of_waiting()
         while True:
             self._begin.acquire()
-            try:
-                self._job()
-            except BaseException as error:
-                self._errors.append(error)
-            self._job = _do_nothing
-            self._end.release()
+            serve(*self._arguments, spins)
 
 
-def _do_nothing() -> None:
-    pass
+@functools.cache
+def rounds_of_waiting() -> int:
+    """Rounds of a worker's loop in `SPIN_SECONDS`, timed once: the shortest of a few times, since
+    the system may have run something else meanwhile.
+    """
+    memory = ctypes.create_string_buffer(ctypes.sizeof(Team) + ctypes.sizeof(Worker))
+    rounds, took = 300, 1.0
+    for _ in range(5):
+        begin = time.perf_counter()
+        native_calls().serve(ctypes.addressof(memory), 0, rounds)
+        took = min(took, time.perf_counter() - begin)
+    return max(1, round(rounds * SPIN_SECONDS / took))
+
+
+def _address_of_yield() -> int:
+    """Of POSIX's sched_yield; 0 where the C library has none."""
+    try:
+        function = ctypes.CDLL(None).sched_yield
+    except (AttributeError, OSError, TypeError):
+        return 0
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 @functools.cache
 def team() -> WorkerTeam:
     """The threads that all kernels of this process share."""
+    made = WorkerTeam()
     if hasattr(os, "register_at_fork"):
-        # Threads do not live on in a child process.
-        os.register_at_fork(after_in_child=team.cache_clear)
-    return WorkerTeam()
+        os.register_at_fork(after_in_child=made.forget_workers)
+    return made
+
+
+def aligned_bytes(size: int) -> Array:
+    """Zeros that begin on a cache line: whole pages, and no odd numbers to compute with."""
+    memory = np.zeros(size + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    return memory[start : start + size]
 
 
 class ThreadBuffers:
@@ -136,10 +200,8 @@ class ThreadBuffers:
         """At least `size` bytes for the calling thread, valid until it asks again."""
         found: tuple[int, int, Array] | None = getattr(self._local, "found", None)
         if found is None or found[0] < size:
-            # Zeros: whole pages that no other array lies in, and no odd numbers to compute with.
-            memory = np.zeros(size + _CACHE_LINE, np.uint8)
-            start = -(-memory.ctypes.data // _CACHE_LINE) * _CACHE_LINE
-            found = self._local.found = size, start, memory
+            memory = aligned_bytes(size)
+            found = self._local.found = size, memory.ctypes.data, memory
         return found[1]
 
 

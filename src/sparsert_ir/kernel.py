@@ -18,7 +18,7 @@ from sparsert_ir.emit.llvm_text import emit_llvm
 from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import NUMPY_TYPES, array_shapes
-from sparsert_ir.host_kernel import HostKernel, TiledProgram
+from sparsert_ir.host_kernel import HostKernel
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.launch_plan import LaunchPlan, launch_plan
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
@@ -27,7 +27,7 @@ from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.tiled_layout import tiled_layout
 from sparsert_ir.value_updates import ValueOrder, check_same_pattern
-from sparsert_ir.work_shares import BOUNDS, Part, part_name
+from sparsert_ir.work_shares import part_name
 
 if TYPE_CHECKING:
     from sparsert_ir.compiler import Compilation
@@ -226,28 +226,7 @@ class Kernel:
     @cached_property
     def _host_kernel(self) -> HostKernel:
         assert self._host is not None
-        layer = self.compilation.layer
-        has_residual = layer.residual != "none"
-        x_shape, y_shape = array_shapes(layer)
-        array_count = 3 if has_residual else 2
-        run = self._host.function(self.name, array_count)
-        if self._host.has_function(part_name(self.name)):
-            run = self._tiled_program(self._host, array_count)
-        dtype = NUMPY_TYPES[layer.dtype]
-        return HostKernel(self.name, x_shape, y_shape, dtype, has_residual, run)
-
-    def _host_shares(self) -> tuple[tuple[tuple[Part, ...], ...], int]:
-        """What each thread computes, and the bytes of a copy of x; nothing where it is one loop."""
-        if self._host is None or not self._host.has_function(part_name(self.name)):
-            return (), 0
-        layout = tiled_layout(self.compilation.layer, self.threads)
-        return layout.shares, layout.copy_bytes
-
-    def _tiled_program(self, host: HostCode, array_count: int) -> TiledProgram:
-        layout = tiled_layout(self.compilation.layer, self.threads)
-        argument_count = array_count + bool(layout.copy_bytes) + BOUNDS
-        part = host.function(part_name(self.name), argument_count)
-        return TiledProgram(part, layout.shares, layout.copy_bytes)
+        return self.binary.on_host(self._host)
 
     @property
     def binary(self) -> KernelBinary:
@@ -263,7 +242,8 @@ class Kernel:
         )
         plan = self._plan
         if plan is None:
-            shares, copy_bytes = self._host_shares()
+            tiled = self._host is not None and self._host.has_function(part_name(self.name))
+            layout = tiled_layout(layer, self.threads) if tiled else None
             return KernelBinary(
                 name=self.name,
                 target=self.target,
@@ -271,8 +251,9 @@ class Kernel:
                 launch=LaunchShape(grid=self.grid, block=self.block),
                 llvm_ir=self._llvm,
                 has_loops=self._has_loops,
-                shares=shares,
-                copy_bytes=copy_bytes,
+                parts=() if layout is None else layout.parts,
+                threads=self.threads,
+                copy_bytes=0 if layout is None else layout.copy_bytes,
             )
         launch = LaunchShape(
             grid=plan.grid,

@@ -1,14 +1,16 @@
 """A compiled kernel without its compiler: what has to be kept, sent or stored to run it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sparsert_ir.runtime.device import require_gpu
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from sparsert_ir.emit.host import HostCode
     from sparsert_ir.host_kernel import HostKernel
     from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
     from sparsert_ir.work_shares import Part
@@ -28,7 +30,8 @@ class KernelBinary:
     cubin:      the assembled `ptx` for a GPU of architecture `cubin_arch`; b"" where there is none.
     from_cache: whether the cubin came from the disk cache.
     constants:  arrays, with their names, that every launch passes after y.
-    shares:     on a CPU, the parts that each thread computes; () for a kernel that is one loop.
+    parts:      on a CPU, what threads take one by one; () for a kernel that is one loop.
+    threads:    on a CPU, how many share the parts.
     copy_bytes: of a thread's copy of a tile of x; 0: there is none.
     """
 
@@ -43,7 +46,8 @@ class KernelBinary:
     cubin_arch: str = ""
     from_cache: bool = False
     constants: tuple[tuple[str, "npt.NDArray[Any]"], ...] = ()
-    shares: "tuple[tuple[Part, ...], ...]" = ()
+    parts: "tuple[Part, ...]" = ()
+    threads: int = 1
     copy_bytes: int = 0
 
     @property
@@ -75,27 +79,22 @@ class KernelBinary:
     def load_on_cpu(self) -> "HostKernel":
         """The kernel in this process; llvmlite compiles it for this processor."""
         from sparsert_ir.emit.host import compile_for_host
-        from sparsert_ir.host_kernel import HostKernel, TiledProgram
-        from sparsert_ir.work_shares import BOUNDS, part_name
 
-        code = compile_for_host(self.llvm_ir, loops=self.has_loops)
+        return self.on_host(compile_for_host(self.llvm_ir, loops=self.has_loops))
+
+    def on_host(self, code: "HostCode") -> "HostKernel":
+        """The kernel in this process, of which `code` is the machine code."""
+        from sparsert_ir.host_kernel import CallShape, HostKernel
+
         signature = self.signature
-        arrays = 3 if signature.has_residual else 2
-        function: Callable[..., None] = code.function(self.name, arrays)
-        if self.shares:
-            count = arrays + bool(self.copy_bytes) + BOUNDS
-            part = code.function(part_name(self.name), count)
-            function = TiledProgram(part, self.shares, self.copy_bytes)
-
-        def run(*addresses: int, kept: object = code) -> None:
-            """`kept` is the machine code, which must outlive every call."""
-            function(*addresses)
-
-        return HostKernel(
-            self.name,
-            signature.x_shape,
-            signature.y_shape,
-            NUMPY_NAMES[signature.dtype],
-            signature.has_residual,
-            run,
+        shape = CallShape(
+            name=self.name,
+            x_shape=signature.x_shape,
+            y_shape=signature.y_shape,
+            element=np.dtype(NUMPY_NAMES[signature.dtype]),
+            has_residual=signature.has_residual,
+            parts=self.parts,
+            threads=self.threads,
+            copy_bytes=self.copy_bytes,
         )
+        return HostKernel(code, shape)

@@ -7,14 +7,16 @@ import numpy as np
 from sparsert_ir.column_tiles import column_tiles
 from sparsert_ir.dealing import deal_rows
 from sparsert_ir.frontend import NUMPY_TYPES, Layer
-from sparsert_ir.work_shares import Part, panel_work, shares
+from sparsert_ir.work_shares import Part, panel_work, work_parts
 
 
 @dataclass(frozen=True)
 class TiledLayout:
-    """shares: the parts of each thread. copy_bytes: of the copy of a tile of x; 0: none is made."""
+    """parts:      what threads take one by one.
+    copy_bytes: of the copy of a tile of x; 0: none is made.
+    """
 
-    shares: tuple[tuple[Part, ...], ...]
+    parts: tuple[Part, ...]
     copy_bytes: int
 
 
@@ -27,9 +29,7 @@ def tiled_layout(layer: Layer, threads: int) -> TiledLayout:
     tiles = column_tiles(layer.columns, schedule.columns_per_thread)
     matrix = layer.matrix
     panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
-    dealt = shares(tiles, panel_work(matrix.row_lengths, panels), threads)
+    parts = work_parts(tiles, panel_work(matrix.row_lengths, panels), threads)
     sum_type = NUMPY_TYPES[layer.dtype] if schedule.accumulation == "plain" else "float32"
     copy = matrix.shape[1] * tiles.row_stride * np.dtype(sum_type).itemsize
-    return TiledLayout(
-        tuple(tuple(share) for share in dealt), copy if schedule.staging == "copy" else 0
-    )
+    return TiledLayout(tuple(parts), copy if schedule.staging == "copy" else 0)

@@ -18,6 +18,10 @@ PANEL_WORK = 6
 """What a panel's row costs besides its nonzeros, in nonzeros: loop ends, epilogue, store."""
 
 
+_STRETCHES = 2
+"""Per thread. One that comes late, or runs on a busy core, then leaves work to the others."""
+
+
 def part_name(name: str) -> str:
     """The function of kernel `name` that computes some tiles and panels."""
     return f"{name}_part"
@@ -41,6 +45,26 @@ def panel_work(row_lengths: Array, panels: Array) -> Array:
     """What each panel costs, in multiply-adds of one column; `panels` as in `balanced_panels`."""
     lengths = np.where(panels >= 0, row_lengths[panels] + PANEL_WORK, 0)
     return lengths.sum(axis=1)
+
+
+def work_parts(tiles: ColumnTiles, work: Array, threads: int) -> list[Part]:
+    """Parts that `threads` threads take one by one: together every tile of every panel once, the
+    largest first.
+
+    Each thread could take `_STRETCHES` equal stretches of the work. Where there are more threads
+    than tiles, or as many, a tile's panels are dealt to several.
+    """
+    if threads == 1:
+        return [Part(0, tiles.count, 0, work.size)]
+    dealt = shares(tiles, work, _STRETCHES * threads)
+    parts = [part for share in dealt for part in share]
+    ends = np.concatenate([[0], np.cumsum(work)])
+
+    def size(part: Part) -> int:
+        columns = sum(tiles.width_of(tile) for tile in range(part.first_tile, part.last_tile))
+        return columns * int(ends[part.last_panel] - ends[part.first_panel])
+
+    return sorted(parts, key=size, reverse=True)
 
 
 def shares(tiles: ColumnTiles, work: Array, threads: int) -> list[list[Part]]:

@@ -13,12 +13,13 @@ from sparsert_ir.schedule import Schedule
 from sparsert_ir.work_shares import Part
 
 KIND = "sparsert-kernel"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 _TARGET = re.compile(r"cpu|sm_[0-9]{2,3}[af]?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGEST_EXTENT = 2**31 - 1
 _MOST_THREADS = 1024
+_MOST_PARTS = 2**16
 _MOST_SHARED_BYTES = 2**20
 
 
@@ -43,7 +44,8 @@ class Manifest:
     versions: dict[str, str]
     digests: dict[str, str]
     constants: tuple[str, ...] = ()
-    shares: tuple[tuple[Part, ...], ...] = ()
+    parts: tuple[Part, ...] = ()
+    threads: int = 1
     copy_bytes: int = 0
 
     def to_json(self) -> bytes:
@@ -91,14 +93,10 @@ def _manifest(reader: "_Reader") -> Manifest:
         versions={str(k): str(v) for k, v in reader.inner("versions").document.items()},
         digests=_digests(reader.inner("digests")),
         constants=reader.names("constants"),
-        shares=_shares(reader),
+        parts=tuple(map(_part, reader.objects("parts", _MOST_PARTS))),
+        threads=reader.number("threads", 1, _MOST_THREADS),
         copy_bytes=reader.number("copy_bytes", 0, _LARGEST_EXTENT),
     )
-
-
-def _shares(reader: "_Reader") -> tuple[tuple[Part, ...], ...]:
-    shares = reader.objects("shares", _MOST_THREADS)
-    return tuple(tuple(_part(one) for one in share) for share in shares)
 
 
 def _part(reader: "_Reader") -> Part:
@@ -183,19 +181,18 @@ class _Reader:
 
         return tuple(self._checked(name, f"{count} numbers of 1 or more", right))
 
-    def objects(self, name: str, most: int) -> "list[list[_Reader]]":
-        """A list of at most `most` lists of objects."""
+    def objects(self, name: str, most: int) -> "list[_Reader]":
+        """A list of at most `most` objects."""
 
         def right(value: Any) -> bool:
             return (
                 isinstance(value, list)
                 and len(cast(Any, value)) <= most
-                and all(isinstance(inner, list) for inner in cast(Any, value))
-                and all(isinstance(one, dict) for inner in cast(Any, value) for one in inner)
+                and all(isinstance(one, dict) for one in cast(Any, value))
             )
 
-        found = self._checked(name, f"at most {most} lists of objects", right)
-        return [[_Reader(one, f"{self.place}: {name}") for one in inner] for inner in found]
+        found = self._checked(name, f"at most {most} objects", right)
+        return [_Reader(one, f"{self.place}: {name}") for one in found]
 
     def names(self, name: str) -> tuple[str, ...]:
         def right(value: Any) -> bool:

@@ -45,7 +45,8 @@ def save_binary(
         versions=versions,
         digests={name: sha256(content) for name, content in members.items()},
         constants=tuple(name for name, _ in binary.constants),
-        shares=binary.shares,
+        parts=binary.parts,
+        threads=binary.threads,
         copy_bytes=binary.copy_bytes,
     )
     write_atomically(path, pack({MANIFEST: manifest.to_json(), **members}))

@@ -23,16 +23,20 @@ class HostCode:
     def has_function(self, name: str) -> bool:
         return self._engine.get_function_address(name) != 0
 
+    def address(self, name: str) -> int:
+        """Of `@name`; CodegenError if there is none."""
+        address: int = self._engine.get_function_address(name)
+        if address == 0:
+            raise CodegenError(f"expected a function @{name} in the compiled code")
+        return address
+
     def function(self, name: str, argument_count: int) -> Callable[..., None]:
         """`@name` as a Python function of addresses and integers; CodegenError if there is none.
 
         Other Python threads run meanwhile.
         """
-        address = self._engine.get_function_address(name)
-        if address == 0:
-            raise CodegenError(f"expected a function @{name} in the compiled code")
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * argument_count)
-        return kind(address)
+        return kind(self.address(name))
 
 
 def compile_for_host(text: str, *, loops: bool) -> HostCode:
