@@ -56,8 +56,8 @@ class CpuLimits:
     copy: float = 0.52
     memory: float = 0.244
     dense: float = 0.13
-    call: float = 6000.0
-    thread: float = 20000.0
+    call: float = 1000.0
+    thread: float = 10000.0
     l1_bytes: int = 48 * 1024
     l1_ways: int = 12
     l2_bytes: int = 1024 * 1024

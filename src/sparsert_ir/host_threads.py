@@ -75,6 +75,10 @@ class WorkerTeam:
         """0: asleep, 1: awake, 2: at work; 4 more while a job waits."""
         return self._worker(number).state
 
+    def jobs_of(self, number: int) -> int:
+        """Jobs that a worker took."""
+        return self._worker(number).jobs
+
     def buffer_of(self, number: int) -> int:
         """The address of a worker's buffer, 0 where it has none."""
         return self._worker(number).buffer
@@ -93,7 +97,7 @@ class WorkerTeam:
         with self._growing:
             while len(self._workers) < count:
                 try:
-                    self._workers.append(_Sleeper(self.address, len(self._workers)))
+                    self._workers.append(_Sleeper(self._memory, len(self._workers)))
                 except RuntimeError:
                     break  # No more threads for this process.
                 self._team.workers = len(self._workers)
@@ -134,10 +138,11 @@ class WorkerTeam:
 class _Sleeper:
     """The thread of one worker."""
 
-    def __init__(self, team: int, number: int) -> None:
+    def __init__(self, memory: Any, number: int) -> None:
         self._begin = threading.Lock()
         self._begin.acquire()
-        self._arguments = team, number
+        # Kept: the thread may still look there when nobody else does.
+        self._memory, self._number = memory, number
         threading.Thread(target=self._loop, name="sparsert-worker", daemon=True).start()
 
     def wake(self) -> None:
@@ -148,7 +153,7 @@ class _Sleeper:
         serve, spins = native_calls().serve, rounds_of_waiting()
         while True:
             self._begin.acquire()
-            serve(*self._arguments, spins)
+            serve(self._memory.ctypes.data, self._number, spins)
 
 
 @functools.cache

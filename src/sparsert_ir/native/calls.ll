@@ -12,8 +12,8 @@
 %Part = type { i64, i64, i64, i64 }
 %Job = type { ptr, i64, i64, i64 }
 ; plan, addresses of x, the residual and y
-%Worker = type { i32, i32, ptr, [48 x i8] }
-; state, nothing, buffer, a cache line's rest
+%Worker = type { i32, i32, ptr, i64, i64, [32 x i8] }
+; state, nothing, buffer and its bytes, jobs that it took, a cache line's rest
 %Team = type { i32, i32, ptr, [48 x i8], %Job, [32 x i8], i64, [56 x i8], [0 x %Worker] }
 ; taken, workers, yield to the system, -, job, -, next part, -, workers
 
@@ -311,7 +311,8 @@ end:
   ret void
 }
 
-; Take the job back from workers that have not begun, and wait for the others.
+; Take the job back from workers that have not begun, and wait for the others. Whoever waits gives
+; its core away now and then: on a busy machine the one it waits for may need it.
 define private void @collect(ptr %team, i32 %helpers) {
   %exist = call i32 @existing(ptr %team, i32 %helpers)
   %yield_place = getelementptr %Team, ptr %team, i32 0, i32 2
@@ -335,8 +336,9 @@ wait:
 again:
   call void @relax()
   %more = add i32 %spins, 1
-  %long = icmp ugt i32 %more, 2000
-  %leave = and i1 %long, %can_yield
+  %low_bits = and i32 %more, 63
+  %turn = icmp eq i32 %low_bits, 0
+  %leave = and i1 %turn, %can_yield
   br i1 %leave, label %give_way, label %relaxed
 give_way:
   %ignored = call i32 %yield()
@@ -356,10 +358,13 @@ define void @sparsert_serve(ptr %team, i64 %number, i64 %spins) {
   %worker = getelementptr %Team, ptr %team, i32 0, i32 8, i64 %number
   %job = getelementptr %Team, ptr %team, i32 0, i32 4
   %next = getelementptr %Team, ptr %team, i32 0, i32 6
+  %yield_place = getelementptr %Team, ptr %team, i32 0, i32 2
+  %yield = load ptr, ptr %yield_place
+  %can_yield = icmp ne ptr %yield, null
   %awake = atomicrmw or ptr %worker, i32 1 monotonic
   br label %look
 look:
-  %round = phi i64 [ 0, %0 ], [ 0, %ran ], [ %more, %wait ]
+  %round = phi i64 [ 0, %0 ], [ 0, %ran ], [ %more, %wait ], [ %more, %give_way ]
   %state = load atomic i32, ptr %worker monotonic, align 4
   %has_job = icmp uge i32 %state, 4
   br i1 %has_job, label %claim, label %idle
@@ -370,6 +375,10 @@ claim:
 run:
   %buffer_place = getelementptr %Worker, ptr %worker, i32 0, i32 2
   %buffer = load atomic i64, ptr %buffer_place monotonic, align 8
+  %jobs_place = getelementptr %Worker, ptr %worker, i32 0, i32 4
+  %jobs = load i64, ptr %jobs_place
+  %one_more = add i64 %jobs, 1
+  store i64 %one_more, ptr %jobs_place
   call void @parts(ptr %job, ptr %next, i64 %buffer)
   br label %ran
 ran:
@@ -381,6 +390,12 @@ idle:
   br i1 %bored, label %sleep, label %wait
 wait:
   call void @relax()
+  %low_bits = and i64 %more, 63
+  %turn = icmp eq i64 %low_bits, 0
+  %leave = and i1 %turn, %can_yield
+  br i1 %leave, label %give_way, label %look
+give_way:
+  %ignored = call i32 %yield()
   br label %look
 sleep:
   %sleeping = cmpxchg ptr %worker, i32 1, i32 0 monotonic monotonic

@@ -71,7 +71,7 @@ class Plan(ctypes.Structure):
 class Worker(ctypes.Structure):
     """state: 0 asleep, 1 awake, 2 at work, and 4 more while a job waits.
 
-    buffer: for copies of x, of `size` bytes.
+    buffer: for copies of x, of `size` bytes. jobs: that it took.
     """
 
     _fields_ = (
@@ -79,7 +79,8 @@ class Worker(ctypes.Structure):
         ("_", ctypes.c_int32),
         ("buffer", ctypes.c_size_t),
         ("size", ctypes.c_int64),
-        ("__", ctypes.c_char * 40),
+        ("jobs", ctypes.c_int64),
+        ("__", ctypes.c_char * 32),
     )
 
 
@@ -129,6 +130,8 @@ def native_calls() -> NativeCalls:
     relax = _RELAX.get(platform.machine().lower(), "")
     text += f"\ndefine private void @relax() {{\n  {relax}\n  ret void\n}}\n"
     code = compile_for_host(text, loops=False)
+    # A worker may be in it when Python ends and frees what it has: this is never freed.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
     # Addresses as pointers convert fastest.
     six = [ctypes.c_void_p] * 6
     answering = ctypes.CFUNCTYPE(ctypes.c_int64, *six)
