@@ -91,15 +91,55 @@ def test_a_layer_pruned_by_torch() -> None:
     assert torch.equal(layer(x), dense(x))
 
 
-def test_no_more_kernels_than_allowed() -> None:
+def test_beyond_the_limit_columns_are_rounded_up() -> None:
     dense, layer = linear(max_kernels=2)
-    for n in (1, 2, 1, 3, 1):
+    for n in (1, 2, 1, 3, 16, 9, 17, 32, 2):
         x = models.whole_numbers((n, 24))
         assert torch.equal(layer(x), dense(x))
-    assert layer.kernels.shapes == ((24, 3), (24, 1))
-    assert layer.kernels.compiled == 3
-    layer(models.whole_numbers((2, 24)))
+    assert layer.kernels.shapes == ((24, 1), (24, 2), (24, 16), (24, 32))
     assert layer.kernels.compiled == 4
+
+
+def test_however_n_varies_few_kernels_are_compiled() -> None:
+    layers: Any = import_module("sparsert_ir.torch.layer")
+    rounded = {layers.rounded_columns(n) for n in range(1, 4097)}
+    assert len(rounded) == 28
+    for n in range(1, 4097):
+        wide = layers.rounded_columns(n)
+        assert n <= wide <= max(n + 15, 1.25 * n)
+        assert layers.rounded_columns(wide) == wide
+
+
+def test_rounded_columns_with_a_residual() -> None:
+    dense = models.pruned(nn.Conv2d(16, 8, 1), 0.6)
+    layer = sparse.SparseConv2d.from_conv(dense, residual=True, max_kernels=1)
+    for size in (2, 3, 4):
+        x = models.whole_numbers((2, 16, size, size))
+        residual = models.whole_numbers((2, 8, size, size))
+        assert torch.equal(layer(x, residual), dense(x) + residual)
+    assert layer.kernels.shapes == ((16, 4), (16, 16))
+
+
+def test_kernels_for_images_are_dropped_beyond_the_limit() -> None:
+    """Pixels cannot be added to them; the one that was used longest ago goes."""
+    dense = models.pruned(nn.Conv2d(16, 8, 3), 0.6)
+    layer = sparse.SparseConv2d.from_conv(dense, max_kernels=2)
+    for images in (1, 2, 1, 3, 1):
+        x = models.whole_numbers((images, 16, 5, 5))
+        assert torch.equal(layer(x), dense(x))
+    assert layer.kernels.shapes == ((3, 16, 5, 5), (1, 16, 5, 5))
+    assert layer.kernels.compiled == 3
+    layer(models.whole_numbers((2, 16, 5, 5)))
+    assert layer.kernels.compiled == 4
+
+
+def test_preparing_beyond_the_limit() -> None:
+    dense, layer = linear(max_kernels=1)
+    for n, compiled in ((3, 1), (5, 1), (11, 0), (3, 0)):
+        x = models.whole_numbers((n, 24))
+        assert sparse.prepare(layer, x) == compiled
+        assert torch.equal(layer(x), dense(x))
+    assert layer.kernels.shapes == ((24, 3), (24, 16))
 
 
 def test_rounding_up_makes_fewer_kernels() -> None:
@@ -116,7 +156,7 @@ def test_kernels_use_one_thread_if_torch_does() -> None:
     try:
         torch.set_num_threads(1)
         assert torch.equal(layer(x), dense(x))
-        assert layer.kernels.kernel((24, 64), x.device).threads == 1
+        assert layer.kernels.serve((24, 64), x.device).kernel.threads == 1
     finally:
         torch.set_num_threads(threads)
     assert layer.kernels.compiled == 1
@@ -313,7 +353,7 @@ def test_wrong_calls_are_refused() -> None:
     with pytest.raises(CallError, match=r"residual: expected shape \(1, 8, 4, 4\) on cpu, got"):
         operators.conv2d(torch.zeros(1, 16, 6, 6), adds.key, torch.zeros(8, 4, 4))
     with pytest.raises(CallError, match="NVIDIA GPU, got device xpu"):
-        layer.kernels.kernel((24, 1), torch.device("xpu"))
+        layer.kernels.serve((24, 1), torch.device("xpu"))
 
 
 def test_wrong_modules_are_refused() -> None:

@@ -128,6 +128,9 @@ class FilterLayer:
         )
         return (shape[0], self.weight.shape[0], down, across)
 
+    def rounded(self, shape: tuple[int, ...]) -> None:
+        """Images cannot have pixels added."""
+
     def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
         """The kernel for x of that shape; errors as of `sparsert_ir.compile_conv2d`.
 

@@ -4,7 +4,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.errors import ArgumentError, CallError
@@ -28,12 +28,23 @@ def _is_alone() -> bool:
     return torch.get_num_threads() == 1
 
 
+class Served(NamedTuple):
+    """A kernel, and the shape of x that it takes: that of the call, or with more columns."""
+
+    kernel: Callable[..., Any]
+    shape: tuple[int, ...]
+
+
 class LayerKernels:
     """Kernels of one layer by shape of x and device.
 
-    At most `limit` are kept. One more drops the one that was used longest ago, which is compiled
-    again when its shape comes back. What was recorded into a CUDA graph is kept besides, since the
-    graph uses it. Any number of threads may call; while one compiles, the others wait.
+    The first `limit` shapes get kernels of their own. After them, products are computed with their
+    columns rounded up to one of four numbers for each doubling (`rounded_columns`), whose kernels
+    are kept, too: however N varies, little is compiled. Where a layer cannot be rounded up
+    (convolutions that are no products), one more shape drops the kernel that was used longest ago,
+    which is compiled again when its shape comes back. What was recorded into a CUDA graph is kept
+    besides, since the graph uses it. Any number of threads may call; while one compiles, the others
+    wait.
     """
 
     def __init__(self, layer: Layer, limit: int = MAX_KERNELS) -> None:
@@ -43,43 +54,54 @@ class LayerKernels:
         self.limit = limit
         self.key = f"{layer.digest}-{limit}"
         self.compiled = 0
-        self._kernels: OrderedDict[_Key, Callable[..., Any]] = OrderedDict()
+        self._own: OrderedDict[_Key, Callable[..., Any]] = OrderedDict()
+        self._rounded: dict[_Key, Callable[..., Any]] = {}
         self._recorded: dict[_Key, Callable[..., Any]] = {}
         self._lock = threading.Lock()
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of x, for which there are kernels now; used longest ago first."""
+        """Of x, for which there are kernels now; used longest ago first, then the rounded ones."""
         with self._lock:
-            return tuple(shape for shape, _ in self._kernels)
+            return tuple(shape for shape, _ in (*self._own, *self._rounded))
 
-    def kernel(self, shape: tuple[int, ...], device: Any) -> Callable[..., Any]:
+    def serve(self, shape: tuple[int, ...], device: Any) -> Served:
         """The kernel for x of that shape on a torch device.
 
         Raises CallError for a device that no kernels are made for, or if it would have to be
         compiled while a CUDA graph is recorded; and what compiling and loading raise.
         """
-        key = _key(shape, device)
         recording = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
         with self._lock:
-            kernel = self._kernels.get(key) or self._recorded.get(key)
+            wanted = self._served_shape(shape, device)
+            key = _key(wanted, device)
+            kernel = self._find(key)
             if kernel is None:
-                kernel = self._compile(shape, device, recording)
+                kernel = self._compile(wanted, device, recording)
             self._keep(key, kernel)
             if recording:
                 self._recorded[key] = kernel
-        return kernel
+        return Served(kernel, wanted)
 
-    def lacks(self, shape: tuple[int, ...], device: Any) -> bool:
-        """Whether a call for x of that shape would have to compile."""
-        key = _key(shape, device)
+    def missing(self, shape: tuple[int, ...], device: Any) -> tuple[int, ...] | None:
+        """What a call for x of that shape would have to compile: the shape of a kernel's x."""
         with self._lock:
-            return key not in self._kernels and key not in self._recorded
+            wanted = self._served_shape(shape, device)
+            return wanted if self._find(_key(wanted, device)) is None else None
 
     def put(self, shape: tuple[int, ...], device: Any, kernel: Callable[..., Any]) -> None:
-        """Keep a kernel that was compiled elsewhere."""
+        """Keep a kernel for x of that shape that was compiled elsewhere."""
         with self._lock:
             self._keep(_key(shape, device), kernel)
+
+    def _find(self, key: _Key) -> Callable[..., Any] | None:
+        return self._own.get(key) or self._rounded.get(key) or self._recorded.get(key)
+
+    def _served_shape(self, shape: tuple[int, ...], device: Any) -> tuple[int, ...]:
+        """Its own where there is a kernel for it or room for one."""
+        if self._find(_key(shape, device)) is not None or len(self._own) < self.limit:
+            return shape
+        return self.layer.rounded(shape) or shape
 
     def _compile(self, shape: tuple[int, ...], device: Any, recording: bool) -> Any:
         if recording:
@@ -100,10 +122,14 @@ class LayerKernels:
         return self.layer.compile(shape, target).binary.load_on_gpu(ordinal)
 
     def _keep(self, key: _Key, kernel: Callable[..., Any]) -> None:
-        self._kernels[key] = kernel
-        self._kernels.move_to_end(key)
-        while len(self._kernels) > self.limit:
-            self._kernels.popitem(last=False)
+        shape, is_full = key[0], len(self._own) >= self.limit
+        if key not in self._own and is_full and self.layer.rounded(shape) == shape:
+            self._rounded[key] = kernel
+            return
+        self._own[key] = kernel
+        self._own.move_to_end(key)
+        while len(self._own) > self.limit:
+            self._own.popitem(last=False)
 
 
 # Operators of torch take tensors, numbers and strings, so a compiled graph can name a layer only
@@ -133,7 +159,19 @@ def call_kernel(
     kernels: LayerKernels, x: Tensor, y: Tensor, residual: Tensor | None = None
 ) -> None:
     """`y = layer(x, residual)`, all in row-major order on one device."""
-    kernel = kernels.kernel(tuple(x.shape), x.device)
+    kernel, shape = kernels.serve(tuple(x.shape), x.device)
+    columns = y.shape[-1]
+    if shape == tuple(x.shape):
+        _call(kernel, x, residual, y)
+        return
+    added = (0, shape[-1] - columns)
+    wide_x, wide = torch.nn.functional.pad(x, added), y.new_empty((y.shape[0], shape[-1]))
+    wide_residual = None if residual is None else torch.nn.functional.pad(residual, added)
+    _call(kernel, wide_x, wide_residual, wide)
+    y.copy_(wide[:, :columns])
+
+
+def _call(kernel: Callable[..., Any], x: Tensor, residual: Tensor | None, y: Tensor) -> None:
     if x.device.type == "cpu":
         kernel(x.numpy(), None if residual is None else residual.numpy(), out=y.numpy())
         return

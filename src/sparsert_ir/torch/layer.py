@@ -52,6 +52,14 @@ def residual_place(given: object) -> Residual:
     return places[given]
 
 
+def rounded_columns(n: int) -> int:
+    """The next of 16, 32, 48, 64, 80, 96, 112, 128, 160, ...: four for each doubling, so at most a
+    quarter of the columns is added beyond 64.
+    """
+    step = max(16, (1 << (n - 1).bit_length()) // 8)
+    return -(-n // step) * step
+
+
 def describe(matrix: SparseMatrix, bias: Array | None, epilogue: Epilogue, dtype: Dtype) -> str:
     """What `repr` of a module says of its layer."""
     words = [
@@ -87,6 +95,10 @@ class Layer(Protocol):
 
     def result_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Of y, for x of that shape; CallError for a shape that the layer does not take."""
+        ...
+
+    def rounded(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The shape with columns added for which a kernel serves x of many shapes; None: none."""
         ...
 
     def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
@@ -149,6 +161,10 @@ class SparseLayer:
                 f"spmm: x: expected shape ({depth}, N) or (B, {depth}, N), got {tuple(shape)}"
             )
         return (*shape[:-2], self.rows, shape[-1])
+
+    def rounded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(K, N) with `rounded_columns`."""
+        return (shape[0], rounded_columns(shape[1]))
 
     def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
         """The kernel for x of shape (K, N); errors as of `sparsert_ir.compile`."""

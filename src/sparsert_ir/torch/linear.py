@@ -18,9 +18,9 @@ class SparseLinear(SparseModule[SparseLayer]):
     x is transposed by a copy first, unless N is 1 or x is the result of another SparseLinear; and
     y is a transposed view: `reshape` works on it where `view` may not.
 
-    A kernel is compiled for each N, on the first call with it, and at most `max_kernels` are kept
-    (`LayerKernels`). Where N varies, `n_step` rounds it up, with columns of zeros: fewer kernels,
-    some more work.
+    A kernel is compiled on the first call with an N: for exactly that N as long as there are fewer
+    than `max_kernels`, else for N rounded up to few numbers (`LayerKernels`). `n_step` rounds
+    up to its multiples from the start, with columns of zeros: fewer kernels, some more work.
 
     x on the CPU or an NVIDIA GPU, in the layer's element type; anything else is a CallError, never
     a silent dense product. `.to()` and `.half()` change nothing: the layer has no parameters, and

@@ -45,17 +45,17 @@ def prepare(model: Module, *inputs: Any, workers: int | None = None) -> int:
     errors are those of the compilations.
     """
     jobs: list[tuple[LayerKernels, tuple[int, ...], Any]] = []
-    known: set[tuple[str, tuple[int, ...], str]] = set()
+    known: set[tuple[str, tuple[int, ...] | None, str]] = set()
     for module, shape, device in _calls(model, inputs):
-        kernel_shape = module.kernel_shape(shape)
-        key = (module.key, kernel_shape, str(device))
-        if key not in known and module.kernels.lacks(kernel_shape, device):
+        missing = module.kernels.missing(module.kernel_shape(shape), device)
+        key = (module.key, missing, str(device))
+        if missing is not None and key not in known:
             known.add(key)
-            jobs.append((module.kernels, kernel_shape, device))
+            jobs.append((module.kernels, missing, device))
     on_gpu = [job for job in jobs if job[2].type == "cuda"]
     for kernels, shape, device in jobs:
         if device.type != "cuda":
-            kernels.kernel(shape, device)
+            kernels.serve(shape, device)
     if on_gpu:
         _build_for_gpus(on_gpu, workers or min(available_cores(), _MOST_WORKERS, len(on_gpu)))
     return len(jobs)
