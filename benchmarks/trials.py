@@ -11,8 +11,9 @@ from cases import Case
 from sparsert_ir import Schedule, SparseMatrix
 from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.candidates import data_candidates, gpu_candidates, sampled
-from sparsert_ir.cost_model import gpu_schedule_for
+from sparsert_ir.cost_model import architecture_number, gpu_schedule_for
 from sparsert_ir.frontend import Layer
+from sparsert_ir.gpu_facts import CLUSTERS_FROM
 from sparsert_ir.schedule import Lowering
 
 
@@ -81,7 +82,10 @@ def _candidates(matrix: SparseMatrix, n: int, dtype: str, options: TrialOptions)
     for launch in options.launches:
         overlapped = launch == "overlapped"
         if "code" in options.lowerings:
-            found += gpu_candidates(matrix.shape, n, dtype, overlapped=overlapped)
+            clusters = architecture_number(options.target) >= CLUSTERS_FROM
+            found += gpu_candidates(
+                matrix.shape, n, dtype, overlapped=overlapped, clusters=clusters
+            )
         if "data" in options.lowerings:
             found += data_candidates(n, dtype, overlapped=overlapped)
     return found

@@ -24,6 +24,7 @@ from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import AccumulateOp, LoadColumnsOp, WriteRowsOp
 from sparsert_ir.errors import IRError
 from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.lowering.cluster import CLUSTER
 from sparsert_ir.lowering.control_flow import CONTROL_FLOW
 from sparsert_ir.lowering.function import GPU, HOST, FunctionLowering, Rules, Target
 from sparsert_ir.lowering.launch import LAUNCH
@@ -31,7 +32,7 @@ from sparsert_ir.lowering.memory import MEMORY, element_bytes, library_functions
 from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD, SHARED
 from sparsert_ir.lowering.numbers import NUMBERS
 
-RULES: Rules = {**CONTROL_FLOW, **NUMBERS, **MEMORY, **MULTIPLY_ADD, **LAUNCH}
+RULES: Rules = {**CONTROL_FLOW, **NUMBERS, **MEMORY, **MULTIPLY_ADD, **LAUNCH, **CLUSTER}
 CONSTANTS = "sparsert.constants"
 """Attribute of a kernel: how many of its last arguments are constants of the module."""
 _TABLE_ALIGNMENT = 16
@@ -204,4 +205,6 @@ def _function_attributes(op: gpu.FuncOp | func.FuncOp) -> dict[str, Attribute]:
             attributes["nvvm.kernel"] = UnitAttr()
         if op.known_block_size is not None:
             attributes["nvvm.reqntid"] = op.known_block_size
+        if op.known_cluster_size is not None:
+            attributes["nvvm.cluster_dim"] = op.known_cluster_size
     return attributes

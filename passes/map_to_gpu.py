@@ -1,6 +1,9 @@
 """sparsert-map-to-gpu: a grid of thread blocks computes the panels of a product."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from xdsl.context import Context
 from xdsl.dialects import arith, func
@@ -14,25 +17,34 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
-from sparsert_ir.building import Code, array_type, constant_table, workgroup_buffer
+from sparsert_ir.building import Code, Values, array_type, constant_table, workgroup_buffer
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import (
+    AwaitInboxOp,
     ColumnTilesOp,
     FirstColumnOp,
     LoadColumnsOp,
+    OpenInboxOp,
     PanelProductOp,
+    SendColumnsOp,
     StoreColumnsOp,
     WritePanelOp,
 )
+from sparsert_ir.dialects.sparsert.cluster import SIGNAL
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu_facts import BLOCK_THREADS, CONSTANT, STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction, product_functions
 
 PARTIAL_SUMS = "partial_sums"
+INBOX, SIGNAL_NAME = "inbox", "signal"
 PANEL_ROWS = "panel_rows"
 BIAS = "bias"
 _CONSTANT_MEMORY_BYTES = 48 * 1024
+_SIGNAL_BYTES = 8
+
+Finisher: TypeAlias = Callable[[Code, SSAValue, SSAValue], None]
+"""Writes a row of the panel, given its place there and its total."""
 
 
 class MapToGpu(ModulePass):
@@ -42,8 +54,12 @@ class MapToGpu(ModulePass):
     group. With K groups the partial sums meet in workgroup memory, and the threads of the block
     share the rows of the panel to add them up in order, apply the epilogue and store.
 
-    Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition` and, for K groups,
-    `sparsert-split-k`; functions whose body is one product.
+    The blocks of a cluster lie along z and share the K groups of the same panels. Each adds up its
+    own groups and sends every row's sum to the block that finishes the row, which adds up what it
+    got in the order of the blocks.
+
+    Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition` and, for K groups
+    and clusters, `sparsert-split-k`; functions whose body is one product.
     Guarantees: memrefs instead of tensors, y the last one; every lane one column wide.
     """
 
@@ -70,8 +86,8 @@ def _replace_body_with_launch(product: ProductFunction, module_name: str) -> Non
     across = schedule.threads * schedule.column_tiles
     columns = code.insert(ColumnTilesOp(product.columns, across))
     panels = code.index(-(-product.panel_count // schedule.panels_per_block))
-    one = code.index(1)
-    grid = [columns, panels, one] if schedule.block_order == "columns" else [panels, columns, one]
+    deep = code.index(schedule.cluster)
+    grid = [columns, panels, deep] if schedule.block_order == "columns" else [panels, columns, deep]
     threads = [code.index(size) for size in _launch_shape(product)]
     kernel = SymbolRefAttr(module_name, [product.name])
     code.do(gpu.LaunchFuncOp(kernel, grid, threads, block.args))
@@ -87,10 +103,15 @@ def _replace_body_with_launch(product: ProductFunction, module_name: str) -> Non
 
 @dataclass(frozen=True)
 class Position:
-    """Where a thread works: its panel and group, its place in the block, whether it exists."""
+    """Where a thread works: its panel and group, its place in the block, whether it exists.
+
+    group: of the block's K groups.
+    rank:  of the block among those of its cluster; None without clusters.
+    """
 
     panel: SSAValue
     group: SSAValue
+    rank: SSAValue | None
     slot: SSAValue
     thread: SSAValue
     valid_panel: SSAValue | None
@@ -110,20 +131,28 @@ class KernelBuilder:
         code = Code(block)
         self._write_body(code, block)
         code.do(gpu.ReturnOp())
-        kernel = gpu.FuncOp(product.name, types, Region(block), _launch_shape(product))
+        cluster = product.schedule.cluster
+        clusters = None if cluster == 1 else (1, 1, cluster)
+        kernel = gpu.FuncOp(product.name, types, Region(block), _launch_shape(product), clusters)
         kernel.attributes["sparsert.schedule"] = product.schedule_attr()
         contents: list[Operation] = [*self._globals(), kernel]
         return gpu.ModuleOp(f"{product.name}_kernels", Region(Block(contents)))
 
     def _globals(self) -> list[Operation]:
-        if self.product.schedule.k_groups == 1:
+        schedule = self.product.schedule
+        if schedule.k_parts == 1:
             return []
         tables: list[Operation] = [
             constant_table(PANEL_ROWS, self.product.product.panels, self._table_space())
         ]
         if (bias := self.product.bias()) is not None:
             tables.append(constant_table(BIAS, bias, self._table_space()))
-        return [*tables, workgroup_buffer(PARTIAL_SUMS, self.partial_sums_type())]
+        if schedule.k_groups > 1:
+            tables.append(workgroup_buffer(PARTIAL_SUMS, self.partial_sums_type()))
+        if schedule.cluster > 1:
+            tables.append(workgroup_buffer(INBOX, self.inbox_type()))
+            tables.append(workgroup_buffer(SIGNAL_NAME, SIGNAL))
+        return tables
 
     def _table_space(self) -> int | None:
         """Constant memory while the tables fit there."""
@@ -136,11 +165,21 @@ class KernelBuilder:
         shape = [groups, self.product.panel_height, schedule.threads]
         return array_type(shape, self.product.sum_type, WORKGROUP)
 
+    def inbox_type(self) -> MemRefType[Attribute]:
+        """The sums of each block of the cluster, for the rows that a block finishes."""
+        schedule = self.product.schedule
+        rows = -(-self.product.panel_height // schedule.cluster)
+        shape = [schedule.panels_per_block * schedule.cluster, rows, schedule.threads]
+        return array_type(shape, self.product.sum_type, WORKGROUP)
+
     def _write_body(self, code: Code, block: Block) -> None:
         schedule = self.product.schedule
+        if schedule.cluster > 1:
+            # While the kernel before may still run: it touches nothing but this block's memory.
+            self._open_inbox(code)
         if schedule.launch == "overlapped":
             code.do(nvvm.GridWaitOp())
-            if schedule.k_groups == 1:
+            if schedule.k_parts == 1:
                 code.do(nvvm.GridLaunchDependentsOp())
         order = ("x", "y") if schedule.block_order == "columns" else ("y", "x")
         column_block = code.insert(gpu.BlockIdOp(order[0]))
@@ -166,6 +205,7 @@ class KernelBuilder:
         thread = code.insert(gpu.ThreadIdOp("x"))
         zero = code.index(0)
         group = code.insert(gpu.ThreadIdOp("y")) if schedule.k_groups > 1 else zero
+        rank = self._rank(code) if schedule.cluster > 1 else None
         slot, valid = zero, None
         if schedule.panels_per_block > 1:
             slot = code.insert(gpu.ThreadIdOp("z"))
@@ -173,7 +213,7 @@ class KernelBuilder:
             if self.product.panel_count % schedule.panels_per_block:
                 valid = code.compare(panel, "ult", code.index(self.product.panel_count))
                 panel = code.minimum(panel, code.index(self.product.panel_count - 1))
-        return Position(panel, group, slot, thread, valid)
+        return Position(panel, group, rank, slot, thread, valid)
 
     def _write_tile(self, code: Code, block: Block, tile: SSAValue, where: Position) -> None:
         lane = code.add(
@@ -183,10 +223,16 @@ class KernelBuilder:
         inside = code.compare(column, "ult", code.index(self.product.columns))
         if where.valid_panel is not None:
             inside = code.both(inside, where.valid_panel)
-        if self.product.schedule.k_groups == 1:
+        if self.product.schedule.k_parts == 1:
             code.when(inside, lambda inner: self._write_whole(inner, block, column, where))
+            return
+        clamped = code.select(inside, column, code.index(0))
+        sums = self._panel_product(code, block, clamped, where)
+        finish = self._finisher(code, block, column, inside, where)
+        if where.rank is None:
+            self._write_split(code, sums, where, finish)
         else:
-            self._write_split(code, block, column, inside, where)
+            self._write_clustered(code, sums, where, where.rank, finish)
 
     def _write_whole(self, code: Code, block: Block, column: SSAValue, where: Position) -> None:
         op, schedule = self.product.product, self.product.schedule
@@ -210,13 +256,17 @@ class KernelBuilder:
     def _panel_product(self, code: Code, block: Block, column: SSAValue, where: Position):
         product, op = self.product, self.product.product
         weight = code.insert(product.constant.clone())
+        part = where.group
+        if where.rank is not None:
+            groups = code.index(product.schedule.k_groups)
+            part = code.add(code.multiply(where.rank, groups), where.group)
         return code.do(
             PanelProductOp(
                 weight,
                 block.args[product.position(op.x)],
                 column,
                 where.panel,
-                where.group,
+                part,
                 op.panels,
                 op.splits,
                 product.sum_type,
@@ -229,30 +279,111 @@ class KernelBuilder:
         residual = self.product.product.residual
         return None if residual is None else block.args[self.product.position(residual)]
 
-    def _write_split(
-        self, code: Code, block: Block, column: SSAValue, inside: SSAValue, where: Position
-    ) -> None:
+    def _write_split(self, code: Code, sums: Values, where: Position, finish: Finisher) -> None:
         """Store partial sums, wait, then let K group g finish rows g, g + groups, ..."""
-        product, schedule = self.product, self.product.schedule
-        zero = code.index(0)
-        sums = self._panel_product(code, block, code.select(inside, column, zero), where)
+        own = self._store_sums(code, sums, where)
+        self._launch_dependents(code)
+
+        def finish_row(inner: Code, row: SSAValue) -> None:
+            finish(inner, row, self._add_groups(inner, own, row))
+
+        self._loop_over_rows(code, where.group, self.product.schedule.k_groups, finish_row)
+
+    def _write_clustered(
+        self,
+        code: Code,
+        sums: Values,
+        where: Position,
+        rank: SSAValue,
+        finish: Finisher,
+    ) -> None:
+        """Send each row's sum to the block that finishes it, then finish rows rank, rank + blocks,
+        ... of the panel; K groups share them.
+        """
+        schedule = self.product.schedule
+        inbox, signal = self._inbox(code)
+        column = code.insert(FirstColumnOp(where.thread))
+        blocks = code.index(schedule.cluster)
+        first = code.multiply(where.slot, blocks)
+        mine = code.add(first, rank)
+
+        def send(inner: Code, row: SSAValue, total: SSAValue) -> None:
+            receiver = inner.insert(arith.RemUIOp(row, blocks))
+            place = inner.insert(arith.DivUIOp(row, blocks))
+            inner.do(SendColumnsOp(total, inbox, [mine, place, column], receiver, signal))
+
+        if schedule.k_groups == 1:
+            for row, total in enumerate(sums):
+                send(code, code.index(row), total)
+        else:
+            own = self._store_sums(code, sums, where)
+
+            def send_row(inner: Code, row: SSAValue) -> None:
+                send(inner, row, self._add_groups(inner, own, row))
+
+            self._loop_over_rows(code, where.group, schedule.k_groups, send_row)
+        code.do(AwaitInboxOp(signal, inbox))
+        self._launch_dependents(code)
+
+        def finish_row(inner: Code, row: SSAValue) -> None:
+            place = inner.insert(arith.DivUIOp(row, blocks))
+            places = [
+                [inner.add(first, inner.index(sender)), place, column]
+                for sender in range(schedule.cluster)
+            ]
+            finish(inner, row, self._add_up(inner, inbox, places))
+
+        begin = code.add(code.multiply(where.group, blocks), rank)
+        self._loop_over_rows(code, begin, schedule.k_parts, finish_row)
+
+    def _inbox(self, code: Code) -> tuple[SSAValue, SSAValue]:
+        return code.table(INBOX, self.inbox_type()), code.table(SIGNAL_NAME, SIGNAL)
+
+    def _rank(self, code: Code) -> SSAValue:
+        """Of the block in its cluster: the grid is one cluster deep."""
+        return code.insert(gpu.BlockIdOp("z"))
+
+    def _open_inbox(self, code: Code) -> None:
+        """Each block finishes the rows of every panel whose remainder by the blocks is its rank."""
+        schedule = self.product.schedule
+        inbox, signal = self._inbox(code)
+        last = code.index(self.product.panel_height + schedule.cluster - 1)
+        left = code.insert(arith.SubiOp(last, self._rank(code)))
+        rows = code.insert(arith.DivUIOp(left, code.index(schedule.cluster)))
+        senders = code.index(schedule.panels_per_block * schedule.cluster)
+        code.do(OpenInboxOp(signal, inbox, code.multiply(rows, senders)))
+
+    def _store_sums(self, code: Code, sums: Values, where: Position) -> "PartialSums":
+        """Leave a thread's sums for the other K groups of its panel; wait until all have."""
         buffer = code.table(PARTIAL_SUMS, self.partial_sums_type())
-        shared_column = code.insert(FirstColumnOp(where.thread))
-        groups = code.index(schedule.k_groups)
-        first_group = code.multiply(where.slot, groups)
-        mine = code.add(first_group, where.group)
+        column = code.insert(FirstColumnOp(where.thread))
+        groups = code.index(self.product.schedule.k_groups)
+        first = code.multiply(where.slot, groups)
+        mine = code.add(first, where.group)
         for row, total in enumerate(sums):
-            code.do(StoreColumnsOp(total, buffer, [mine, code.index(row), shared_column]))
+            code.do(StoreColumnsOp(total, buffer, [mine, code.index(row), column]))
         code.do(gpu.BarrierOp())
-        if schedule.launch == "overlapped":
-            # Not earlier: blocks of the next kernel would take the places of this one's.
+        return PartialSums(buffer, first, column)
+
+    def _launch_dependents(self, code: Code) -> None:
+        """Not earlier: blocks of the next kernel would take the places of this one's."""
+        if self.product.schedule.launch == "overlapped":
             code.do(nvvm.GridLaunchDependentsOp())
-        rows_type = array_type(product.product.panels.get_shape(), i32, self._table_space())
+
+    def _loop_over_rows(
+        self, code: Code, begin: SSAValue, step: int, body: Callable[[Code, SSAValue], None]
+    ) -> None:
+        code.loop(begin, code.index(self.product.panel_height), code.index(step), body)
+
+    def _finisher(
+        self, code: Code, block: Block, column: SSAValue, inside: SSAValue, where: Position
+    ) -> Finisher:
+        """What writes the total of a row of the panel, if there is such a row and column."""
+        rows_type = array_type(self.product.product.panels.get_shape(), i32, self._table_space())
         rows = code.table(PANEL_ROWS, rows_type)
         writer = self._row_writer(code, block)
 
-        def finish(inner: Code, row: SSAValue) -> None:
-            total = self._add_groups(inner, buffer, first_group, row, shared_column)
+        def finish(inner: Code, row: SSAValue, total: SSAValue) -> None:
             number = inner.load(rows, where.panel, row)
             present = inner.compare(
                 number, "sge", inner.insert(arith.ConstantOp.from_int_and_width(0, 32))
@@ -262,7 +393,7 @@ class KernelBuilder:
                 lambda last: writer.write(last, total, last.as_index(number), column),
             )
 
-        code.loop(where.group, code.index(product.panel_height), groups, finish)
+        return finish
 
     def _row_writer(self, code: Code, block: Block) -> RowWriter:
         op, bias = self.product.product, self.product.bias()
@@ -280,16 +411,32 @@ class KernelBuilder:
             window=self.product.result_window,
         )
 
-    def _add_groups(
-        self, code: Code, buffer: SSAValue, first: SSAValue, row: SSAValue, column: SSAValue
+    def _add_groups(self, code: Code, sums: "PartialSums", row: SSAValue) -> SSAValue:
+        places = [
+            [code.add(sums.first, code.index(group)), row, sums.column]
+            for group in range(self.product.schedule.k_groups)
+        ]
+        return self._add_up(code, sums.buffer, places)
+
+    def _add_up(
+        self, code: Code, buffer: SSAValue, places: Sequence[Sequence[SSAValue]]
     ) -> SSAValue:
+        """The sum of the lanes at several places, in that order."""
         total: SSAValue | None = None
-        for group in range(self.product.schedule.k_groups):
-            place = [code.add(first, code.index(group)), row, column]
+        for place in places:
             partial = code.insert(LoadColumnsOp(buffer, place, self.product.sum_type))
             total = partial if total is None else code.insert(arith.AddfOp(total, partial))
         assert total is not None
         return total
+
+
+@dataclass(frozen=True)
+class PartialSums:
+    """The partial sums of a panel: K group g's at [first + g, row, column...] of a buffer."""
+
+    buffer: SSAValue
+    first: SSAValue
+    column: SSAValue
 
 
 def _check_launch(product: ProductFunction) -> None:
@@ -307,12 +454,40 @@ def _check_launch(product: ProductFunction) -> None:
         raise ScheduleError(
             f"schedule: panels_per_block must be at most 64, got {schedule.panels_per_block}"
         )
-    shape = KernelBuilder(product).partial_sums_type().get_shape()
-    wide = schedule.columns_per_thread * product.sum_type.bitwidth // 8
-    bytes_needed = shape[0] * shape[1] * shape[2] * wide if schedule.k_groups > 1 else 0
+    _check_cluster(product)
+    _check_memory(product)
+
+
+def _check_cluster(product: ProductFunction) -> None:
+    """What blocks can send each other: once, and 32 bits at a time."""
+    schedule = product.schedule
+    if schedule.cluster == 1:
+        return
+    if schedule.column_tiles > 1:
+        raise ScheduleError(
+            f"schedule: cluster = {schedule.cluster} needs column_tiles = 1, got"
+            f" {schedule.column_tiles}"
+        )
+    if schedule.columns_per_thread * product.sum_type.bitwidth % 32:
+        raise ScheduleError(
+            f"schedule: cluster = {schedule.cluster} with sums in {product.sum_type} needs an even"
+            f" columns_per_thread, got {schedule.columns_per_thread}"
+        )
+
+
+def _check_memory(product: ProductFunction) -> None:
+    schedule, builder = product.schedule, KernelBuilder(product)
+    elements = 0
+    if schedule.k_groups > 1:
+        elements += math.prod(builder.partial_sums_type().get_shape())
+    if schedule.cluster > 1:
+        elements += math.prod(builder.inbox_type().get_shape())
+    bytes_needed = elements * schedule.columns_per_thread * product.sum_type.bitwidth // 8
+    if schedule.cluster > 1:
+        bytes_needed += _SIGNAL_BYTES
     if bytes_needed > STATIC_SHARED_MEMORY:
         raise ScheduleError(
             f"schedule: partial sums must fit in {STATIC_SHARED_MEMORY} bytes of workgroup memory,"
             f" got {bytes_needed} (k_groups * panels_per_block * rows_per_panel * threads *"
-            " columns_per_thread * element size)"
+            " columns_per_thread * element size, and about one K group's of it in a cluster)"
         )

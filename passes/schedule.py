@@ -31,6 +31,7 @@ class ChooseSchedule(ModulePass):
     rows_per_panel: int | None = None
     permutation: str | None = None
     k_groups: int | None = None
+    cluster: int | None = None
     columns_per_thread: int | None = None
     threads: int | None = None
     column_tiles: int | None = None

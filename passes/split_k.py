@@ -16,11 +16,12 @@ from sparsert_ir.passes.partition import constant_weight
 
 @dataclass(frozen=True)
 class SplitK(ModulePass):
-    """Give each panel of a `tiled_spmm` `groups` K groups (default: the schedule's) with about as
-    many nonzeros each. The groups' sums are later added in ascending order: results repeat.
+    """Give each panel of a `tiled_spmm` `groups` K groups (default: the schedule's) for each block
+    of a cluster, all with about as many nonzeros. The groups' sums are later added in ascending
+    order, those of a block first, then the blocks' sums: results repeat.
 
     Requires: `tiled_spmm` on a `sparsert.constant`.
-    Guarantees: `splits` has `groups` + 1 columns, and the schedule says so.
+    Guarantees: `splits` has `groups` * `cluster` + 1 columns, and the schedule says so.
     """
 
     name = "sparsert-split-k"
@@ -43,6 +44,6 @@ class SplitK(ModulePass):
         constant = constant_weight(tiled.weight, self.name)
         offsets, indices, _ = constant.arrays()
         panels = to_numpy(tiled.panels)
-        splits = balanced_splits(offsets, indices, panels, schedule.k_groups, constant.shape[1])
+        splits = balanced_splits(offsets, indices, panels, schedule.k_parts, constant.shape[1])
         tiled.properties["splits"] = to_dense(splits)
         tiled.properties["schedule"] = ScheduleAttr(schedule)

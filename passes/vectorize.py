@@ -5,7 +5,15 @@ from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import arith, func, memref, vector
-from xdsl.dialects.builtin import IntegerAttr, MemRefType, ModuleOp, SymbolRefAttr, VectorType, i64
+from xdsl.dialects.builtin import (
+    IntegerAttr,
+    IntegerType,
+    MemRefType,
+    ModuleOp,
+    SymbolRefAttr,
+    VectorType,
+    i64,
+)
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -131,8 +139,11 @@ def _widen_workgroup_memory(kernels: gpu.ModuleOp, width: int) -> None:
 
 
 def _in_workgroup(kind: Attribute) -> bool:
-    space = cast(MemRefType[Attribute], kind).memory_space
-    return isinstance(space, IntegerAttr) and space.value.data == WORKGROUP
+    """Whether a memref holds lanes of a block; integers are signals between threads."""
+    buffer = cast(MemRefType[Attribute], kind)
+    space = buffer.memory_space
+    inside = isinstance(space, IntegerAttr) and space.value.data == WORKGROUP
+    return inside and not isinstance(buffer.element_type, IntegerType)
 
 
 def _widened(kind: MemRefType[Attribute], width: int) -> MemRefType[Attribute]:

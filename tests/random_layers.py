@@ -61,10 +61,10 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, pipeline: str, overlaps: bool = True) -> Case:
+def cases(draw: st.DrawFn, pipeline: str, on_sm_90: bool = True) -> Case:
     """Shapes, densities, epilogues and every knob of the schedule, as far as `pipeline` takes them.
 
-    overlaps: whether launches may overlap, which sm_90 and later can.
+    on_sm_90: whether launches may overlap and blocks form clusters, as on sm_90 and later.
 
     Where the matrix is data or is expanded, the interpreter walks over every nonzero for every
     lane: shapes are smaller there.
@@ -76,8 +76,8 @@ def cases(draw: st.DrawFn, pipeline: str, overlaps: bool = True) -> Case:
     schedule = draw(given if pipeline == GPU_DATA_SLICES else st.none() | given)
     if schedule is not None and pipeline in _ON_GPU:
         assume(fits_block(schedule, min(rows, schedule.rows_per_panel)))
-    if schedule is not None and not overlaps:
-        schedule = replace(schedule, launch="serial")
+    if schedule is not None and not on_sm_90:
+        schedule = replace(schedule, launch="serial", cluster=1)
     return Case(
         rows=rows,
         depth=draw(size),
@@ -112,11 +112,16 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
         schedule = replace(schedule, permutation="balanced")
     if not gpu:
         return replace(schedule, staging=draw(st.sampled_from(("none", "copy"))))
+    whole_words = (
+        dtype == "f32" or schedule.accumulation != "plain" or schedule.columns_per_thread > 1
+    )
+    cluster = draw(st.sampled_from((1, 1, 2, 4, 8))) if whole_words else 1
     return replace(
         schedule,
         k_groups=draw(st.integers(1, 5)),
+        cluster=cluster,
         threads=draw(st.sampled_from((1, 3, 8, 32, 64))),
-        column_tiles=draw(st.integers(1, 3)),
+        column_tiles=1 if cluster > 1 else draw(st.integers(1, 3)),
         panels_per_block=draw(st.integers(1, 4)),
         block_order=draw(st.sampled_from(("columns", "panels"))),
         stores=draw(st.sampled_from(("cached", "streaming"))),
@@ -146,7 +151,11 @@ def data_schedules(draw: st.DrawFn, dtype: str) -> Schedule:
 def fits_block(schedule: Schedule, height: int) -> bool:
     """Threads, and partial sums of at most four bytes each, within the limits of a block."""
     sums = schedule.block_threads * schedule.columns_per_thread * height
-    return schedule.block_threads <= _BLOCK_THREADS and 4 * sums <= _WORKGROUP_BYTES
+    if schedule.cluster > 1:
+        received = -(-height // schedule.cluster) * schedule.cluster
+        sums += schedule.block_threads // schedule.k_groups * schedule.columns_per_thread * received
+    fits = 4 * sums + 8 <= _WORKGROUP_BYTES
+    return schedule.block_threads <= _BLOCK_THREADS and fits
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,6 +78,15 @@ def test_a_stored_gpu_kernel_is_the_kernel(tmp_path: Path) -> None:
     assert not binary.cubin
 
 
+def test_a_stored_kernel_keeps_its_clusters(tmp_path: Path) -> None:
+    schedule = sparsert_ir.Schedule(rows_per_panel=4, threads=32, cluster=4)
+    compiled("sm_90", schedule=schedule).save(tmp_path / "k", assembled=False)
+    saved = sparsert_ir.load(tmp_path / "k")
+    assert saved.schedule == schedule
+    assert saved.binary.launch.grid == (1, 3, 4)
+    assert ".reqnctapercluster 1, 1, 4" in saved.binary.ptx
+
+
 def test_the_same_kernel_gives_the_same_file(tmp_path: Path) -> None:
     for name in ("a", "b"):
         compiled("sm_80").save(tmp_path / name, assembled=False)

@@ -86,6 +86,11 @@ BAD_SCHEDULES: dict[str, tuple[int, Schedule]] = {
         8,
         Schedule(threads=32, k_groups=16, rows_per_panel=4, columns_per_thread=8),
     ),
+    "must fit in 49152 bytes of workgroup memory, got 65544": (
+        8,
+        Schedule(threads=1024, cluster=8, columns_per_thread=2),
+    ),
+    "cluster = 8 needs column_tiles = 1, got 2": (8, Schedule(cluster=8, column_tiles=2)),
     "columns_per_thread must be a power of two on a GPU, got 3": (
         9,
         Schedule(columns_per_thread=3),

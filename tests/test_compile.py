@@ -228,6 +228,16 @@ def test_grid_and_block_cover_rows_and_columns() -> None:
     assert kernel.grid == (-(-7 // 3), -(-130 // (32 * 2)), 1)
 
 
+def test_a_grid_is_a_cluster_deep() -> None:
+    schedule = Schedule(rows_per_panel=16, threads=32, k_groups=2, cluster=4)
+    kernel = sparsert_ir.compile(pruned(100, 64, 0.3), 50, target="sm_90", schedule=schedule)
+    assert kernel.grid == (2, 7, 4)
+    assert kernel.block == (32, 2, 1)
+    assert ".reqnctapercluster 1, 1, 4" in kernel.ptx
+    alone = sparsert_ir.compile(np.eye(4), 8, target="sm_90", schedule=replace(schedule, cluster=1))
+    assert "cluster" not in alone.ptx
+
+
 def test_a_cpu_kernel_has_assembly_and_a_gpu_kernel_has_ptx() -> None:
     on_cpu, on_gpu = small(target="cpu"), small(target="sm_75")
     assert "spmm" in on_cpu.assembly

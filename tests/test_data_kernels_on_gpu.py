@@ -44,12 +44,12 @@ def check_exact(example: Example, **options: Any) -> None:
 
 @given(data=st.data())
 def test_any_schedule_is_exact_on_whole_numbers(data: st.DataObject) -> None:
-    check_exact(whole_numbers(data.draw(cases(GPU_DATA, overlaps=overlaps()))), lowering="data")
+    check_exact(whole_numbers(data.draw(cases(GPU_DATA, on_sm_90=overlaps()))), lowering="data")
 
 
 @given(data=st.data())
 def test_any_schedule_is_within_the_error_bound(data: st.DataObject) -> None:
-    example = real_numbers(data.draw(cases(GPU_DATA, overlaps=overlaps())))
+    example = real_numbers(data.draw(cases(GPU_DATA, on_sm_90=overlaps())))
     kernel = compile_layer(example.layer, None, lowering="data")
     error = np.abs(call(kernel, example.arguments) - example.expected())
     assert (error <= example.error_bound()).all()

@@ -30,7 +30,7 @@ ASSEMBLED = ("sm_75", "sm_80", "sm_90")
 def test_every_schedule_assembles_without_spills(
     pipeline: str, architecture: str, tmp_path: Path, data: st.DataObject
 ) -> None:
-    example = real_numbers(data.draw(cases(pipeline, overlaps=architecture == "sm_90")))
+    example = real_numbers(data.draw(cases(pipeline, on_sm_90=architecture == "sm_90")))
     kernel = compile_layer(example.layer, architecture)
     assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
 
@@ -40,6 +40,8 @@ KNOBS: dict[str, dict[str, Any]] = {
     "wide": {"columns_per_thread": 4, "stores": "streaming"},
     "many rows": {"rows_per_panel": 64},
     "K groups": {"k_groups": 4, "panels_per_block": 2, "threads": 32},
+    "cluster": {"cluster": 4, "k_groups": 4, "threads": 32, "columns_per_thread": 2},
+    "cluster of single groups": {"cluster": 8, "columns_per_thread": 2},
     "loops": {"column_tiles": 3, "block_order": "panels", "stores": "streaming"},
 }
 
@@ -50,6 +52,7 @@ KNOBS: dict[str, dict[str, Any]] = {
 def test_every_knob_assembles_for_a_layer_of_a_network(
     knobs: str, dtype: Any, accumulation: Any, tmp_path: Path
 ) -> None:
+    target = "sm_90" if "cluster" in KNOBS[knobs] else "sm_80"
     kernel = sparsert_ir.compile(
         pruned(64, 128, 0.1),
         196,
@@ -57,10 +60,10 @@ def test_every_knob_assembles_for_a_layer_of_a_network(
         activation="relu",
         residual=True,
         dtype=dtype,
-        target="sm_80",
+        target=target,
         schedule=Schedule(accumulation=accumulation, **KNOBS[knobs]),
     )
-    assert assemble(kernel.ptx, "sm_80", tmp_path).spill_bytes == 0
+    assert assemble(kernel.ptx, target, tmp_path).spill_bytes == 0
 
 
 @pytest.mark.parametrize(("n", "width"), [(49, 2), (1, 2), (1, 1)])
@@ -134,6 +137,23 @@ def test_what_the_kernel_before_may_write_is_not_taken_to_be_constant(
     assert ("ld.global.nc" in after) == (launch == "serial")
     assert "ld.global" in after
     assert "ld.global" not in before
+
+
+@pytest.mark.parametrize("k_groups", [1, 4])
+def test_blocks_of_a_cluster_meet_once_before_the_kernel_before_is_done(k_groups: int) -> None:
+    """Barriers of a cluster and fences in it flush caches; sums are sent without either."""
+    schedule = Schedule(cluster=2, k_groups=k_groups, rows_per_panel=4, launch="overlapped")
+    kernel = sparsert_ir.compile(pruned(16, 32, 0.3), 32, target="sm_90", schedule=schedule)
+    before, wait, after = kernel.ptx.partition("griddepcontrol.wait")
+    assert wait
+    assert before.count("barrier.cluster.") == 2
+    assert "barrier.cluster" not in after
+    assert "fence" not in after
+    computed, trigger, finished = after.partition("griddepcontrol.launch_dependents")
+    assert trigger
+    assert computed.rindex("st.async") < computed.rindex("mbarrier.try_wait")
+    assert "st.global" not in computed
+    assert "st.global" in finished
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +15,12 @@ from random_layers import GPU, Case, Example, cases, real_numbers, whole_numbers
 
 import sparsert_ir
 from sparsert_ir import Schedule
+from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import CallError
+from sparsert_ir.gpu_facts import CLUSTERS_FROM
 from sparsert_ir.matrix_files.load import load_layer
-from sparsert_ir.runtime.device import Gpu
+from sparsert_ir.runtime.device import Gpu, require_gpu
 from sparsert_ir.runtime.transfer import from_gpu, to_gpu
 
 DATA_VARIABLE = "SPARSERT_DATA"
@@ -121,6 +123,21 @@ KNOBS: dict[str, dict[str, Any]] = {
     "four columns": {"columns_per_thread": 4},
     "K groups": {"k_groups": 4},
     "many K groups": {"k_groups": 16, "rows_per_panel": 8},
+    "cluster": {"cluster": 2},
+    "cluster of 8": {"cluster": 8, "rows_per_panel": 32},
+    "cluster with K groups": {"cluster": 4, "k_groups": 4, "threads": 32},
+    "cluster of more blocks than rows": {"cluster": 8, "k_groups": 2, "rows_per_panel": 3},
+    "cluster, all": {
+        "cluster": 2,
+        "k_groups": 3,
+        "rows_per_panel": 5,
+        "columns_per_thread": 2,
+        "threads": 32,
+        "panels_per_block": 2,
+        "block_order": "panels",
+        "stores": "streaming",
+        "launch": "overlapped",
+    },
     "few threads": {"threads": 7},
     "many threads": {"threads": 256},
     "loop over columns": {"threads": 32, "column_tiles": 3},
@@ -151,7 +168,37 @@ KNOBS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("knobs", KNOBS)
 def test_every_knob_is_exact(knobs: str, dtype: Any, residual: Any) -> None:
-    check_exact(whole_numbers(layer_case(dtype, Schedule(**KNOBS[knobs]), residual=residual)))
+    schedule = Schedule(**KNOBS[knobs])
+    if schedule.cluster > 1:
+        require_clusters()
+        if dtype == "f16":
+            schedule = replace(schedule, columns_per_thread=2)
+    check_exact(whole_numbers(layer_case(dtype, schedule, residual=residual)))
+
+
+def require_clusters() -> None:
+    """Skip the test on a GPU without clusters, or without launches that overlap."""
+    if architecture_number(require_gpu().arch) < CLUSTERS_FROM:
+        pytest.skip(f"clusters need sm_{CLUSTERS_FROM}")
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("cluster", [2, 8])
+def test_a_chain_of_overlapping_clusters_is_exact(cluster: int) -> None:
+    """Each kernel reads what the one before it writes, and its blocks meet before that one ends."""
+    require_clusters()
+    weight = np.roll(np.eye(512), 7, axis=1) - np.roll(np.eye(512), 300, axis=1)
+    schedule = Schedule(
+        rows_per_panel=8, k_groups=4, cluster=cluster, threads=64, launch="overlapped"
+    )
+    kernel = sparsert_ir.compile(weight, 49, schedule=schedule).load()
+    x = np.random.default_rng(0).integers(-1, 2, (512, 49)).astype(np.float32)
+    ring = [to_gpu(x), to_gpu(np.full_like(x, np.nan))]
+    expected = x.astype(np.float64)
+    for step in range(12):
+        kernel(ring[step % 2], out=ring[(step + 1) % 2])
+        expected = weight @ expected
+    np.testing.assert_array_equal(from_gpu(ring[0]), expected)
 
 
 @pytest.mark.usefixtures("gpu")
@@ -204,9 +251,12 @@ def test_the_result_is_allocated(library: Library, dtype: Any) -> None:
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("k_groups", [1, 4])
-def test_fifty_launches_give_the_same_bits(dtype: Any, k_groups: int) -> None:
-    example = real_numbers(layer_case(dtype, Schedule(k_groups=k_groups)))
+@pytest.mark.parametrize(("k_groups", "cluster"), [(1, 1), (4, 1), (1, 4), (4, 8)])
+def test_fifty_launches_give_the_same_bits(dtype: Any, k_groups: int, cluster: int) -> None:
+    if cluster > 1:
+        require_clusters()
+    schedule = Schedule(k_groups=k_groups, cluster=cluster, columns_per_thread=2)
+    example = real_numbers(layer_case(dtype, schedule))
     kernel = compile_layer(example.layer, None)
     x = to_gpu(example.arguments[0])
     first = from_gpu(kernel(x)).tobytes()

@@ -80,3 +80,34 @@ def test_candidates_are_near_the_compilers_own_choice_too(dtype: str) -> None:
     best = best_candidates(matrix, 196, dtype, "sm_90", 12)
     assert len(set(best) & set(near)) >= 4
     assert set(best) - set(near)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_clusters_are_candidates_where_blocks_are_few(dtype: str) -> None:
+    few, many = (
+        gpu_candidates((256, 512), columns, dtype, clusters=True) for columns in (49, 12544)
+    )
+    assert {2, 4, 8} <= {one.cluster for one in few}
+    assert all(one.cluster == 1 for one in many)
+    assert all(one.cluster == 1 for one in gpu_candidates((256, 512), 49, dtype))
+    for one in few:
+        assert one.cluster == 1 or (one.column_tiles == 1 and one.rows_per_panel >= one.cluster)
+
+
+def test_clusters_are_tried_near_the_compilers_own_choice() -> None:
+    matrix = SparseMatrix.of(np.eye(256) + np.eye(256, k=5))
+    best = best_candidates(matrix, 49, "f32", "sm_90", 24)
+    assert any(one.cluster > 1 for one in best)
+    assert all(one.cluster == 1 for one in best_candidates(matrix, 49, "f32", "sm_89", 24))
+    own = gpu_schedule_for(matrix, 49, "f32", "code", "sm_90")
+    near = neighbours(own, matrix.shape, 49, "f32", clusters=True)
+    assert replace(own, cluster=2) in near
+
+
+def test_blocks_that_share_a_panel_shorten_its_way_but_cost_a_meeting() -> None:
+    limits = limits_of("sm_90")
+    deep = replace(PRODUCT, shape=(256, 2048), nonzeros=52428, columns=49)
+    one = Schedule(rows_per_panel=8, k_groups=4)
+    assert predict_us(replace(one, cluster=4), deep, limits) < predict_us(one, deep, limits)
+    small = replace(PRODUCT, shape=(256, 64), nonzeros=100, columns=49)
+    assert predict_us(replace(one, cluster=4), small, limits) > predict_us(one, small, limits)

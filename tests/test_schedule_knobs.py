@@ -16,6 +16,7 @@ OTHER_VALUES: dict[str, Any] = {
     "rows_per_panel": 2,
     "permutation": "clustered",
     "k_groups": 2,
+    "cluster": 2,
     "columns_per_thread": 2,
     "threads": 32,
     "column_tiles": 2,
@@ -72,6 +73,16 @@ def test_a_gpu_refuses_the_knobs_of_the_other_lowering() -> None:
         small("sm_80", Schedule(column_groups=2))
     with pytest.raises(ScheduleError, match="panels_per_block means nothing"):
         small("sm_80", Schedule(lowering="data", panels_per_block=2))
+
+
+def test_clusters_need_a_gpu_that_has_them() -> None:
+    with pytest.raises(ScheduleError, match="cluster = 2 needs target sm_90 or later, got sm_89"):
+        small("sm_89", Schedule(cluster=2))
+    with pytest.raises(ScheduleError, match=r"cluster means nothing for .* on a CPU"):
+        small("cpu", Schedule(cluster=2))
+    for blocks in (3, 16):
+        with pytest.raises(ScheduleError, match=f"cluster must be 1, 2, 4 or 8, got {blocks}"):
+            Schedule(cluster=blocks)
 
 
 def test_one_thread_is_fine_on_a_cpu() -> None:

@@ -16,7 +16,7 @@ from sparsert_ir.cost_model import (
     gpu_schedule_for,
 )
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
-from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTERS_FROM, STATIC_SHARED_MEMORY, WARP
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.prediction import Product, predict_us
@@ -31,18 +31,27 @@ _THREADS = (32, 64, 128, 256, 512)
 _COLUMN_TILES = (1, 2, 4, 8, 16)
 _PANELS_PER_BLOCK = (1, 2, 4, 8)
 _LARGE_N = 4000
+_SIGNAL_BYTES = 8
 _STREAMING_BYTES = 16 * 2**20
 """x and y together; below it the L2 cache keeps both whatever the stores say."""
 
 
 def gpu_candidates(
-    shape: tuple[int, int], columns: int, dtype: str, *, overlapped: bool = False
+    shape: tuple[int, int],
+    columns: int,
+    dtype: str,
+    *,
+    overlapped: bool = False,
+    clusters: bool = False,
 ) -> list[Schedule]:
     """Candidates for an M x K matrix times K x `columns` as code, in no order of merit.
 
     overlapped: whether launches overlap, which sm_90 and later can.
+    clusters:   whether blocks may share K groups, which sm_90 and later can, too.
     """
     found = dict.fromkeys(_grid(shape, columns, dtype))
+    if clusters:
+        found |= dict.fromkeys(_in_clusters(list(found), shape, columns, dtype))
     if not overlapped:
         return list(found)
     return [replace(one, launch="overlapped") for one in found]
@@ -97,22 +106,32 @@ def best_candidates(
         default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
         found = data_candidates(columns, dtype, overlapped=overlapped)
         return _taken_in_turn(data_neighbours(default, columns), sampled(found, seed=0))[:count]
-    found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped)
+    clusters = architecture_number(target) >= CLUSTERS_FROM
+    found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped, clusters=clusters)
     if overlapped and columns >= _LARGE_N:
         # Loads that need not wait for the kernel before can be worth more than the overlap.
         found += gpu_candidates(matrix.shape, columns, dtype)
     found += [replace(one, permutation="clustered") for one in found]
     ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
     default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
-    near = neighbours(default, matrix.shape, columns, dtype)
+    near = neighbours(default, matrix.shape, columns, dtype, clusters=clusters)
     near.sort(key=lambda one: predict_us(one, product, limits))
     return _taken_in_turn(_diverse(ordered), near)[:count]
 
 
 def neighbours(
-    schedule: Schedule, shape: tuple[int, int], columns: int, dtype: str
+    schedule: Schedule,
+    shape: tuple[int, int],
+    columns: int,
+    dtype: str,
+    *,
+    clusters: bool = False,
 ) -> list[Schedule]:
-    """One knob changed by one step; what is not sensible for the product is left out."""
+    """One knob changed by one step; what is not sensible for the product is left out.
+
+    clusters: also, where blocks are few, clusters of any size: with as many K groups in each block
+              or in all, or with as many blocks of taller panels.
+    """
     found: list[Schedule] = []
     for knob in ("rows_per_panel", "k_groups", "threads", "column_tiles", "panels_per_block"):
         value = getattr(schedule, knob)
@@ -128,6 +147,8 @@ def neighbours(
     found.append(replace(schedule, permutation=other))
     if schedule.launch == "overlapped":
         found.append(replace(schedule, launch="serial"))
+    if clusters:
+        found += _in_clusters([schedule], shape, columns, dtype)
     return [
         one
         for one in dict.fromkeys(found)
@@ -165,10 +186,10 @@ def _diverse(ordered: list[Schedule]) -> list[Schedule]:
     The model tells heights and splits apart better than the knobs that change little, so a short
     list should not hold ten variants of one of them.
     """
-    seen: dict[tuple[int, int, str], int] = {}
+    seen: dict[tuple[int, int, int, str], int] = {}
     ranks: list[tuple[int, int]] = []
     for position, one in enumerate(ordered):
-        key = (one.rows_per_panel, one.k_groups, one.launch)
+        key = (one.rows_per_panel, one.k_groups, one.cluster, one.launch)
         seen[key] = seen.get(key, 0) + 1
         ranks.append((position * seen[key], position))
     return [ordered[position] for _, position in sorted(ranks)]
@@ -202,6 +223,31 @@ def _grid(shape: tuple[int, int], columns: int, dtype: str) -> Iterator[Schedule
             yield replace(base, stores="streaming")
 
 
+def _in_clusters(
+    schedules: list[Schedule], shape: tuple[int, int], columns: int, dtype: str
+) -> Iterator[Schedule]:
+    """Variants in clusters of schedules with few blocks: as many K groups in each block, or in all,
+    or as many blocks of taller panels.
+    """
+    for one in schedules:
+        if _block_count(one, shape, columns) > _MULTIPROCESSORS:
+            continue
+        for cluster in (2, 4, 8):
+            variants = [
+                replace(one, cluster=cluster),
+                replace(one, cluster=cluster, k_groups=max(1, one.k_groups // cluster)),
+                replace(one, cluster=cluster, rows_per_panel=one.rows_per_panel * cluster),
+            ]
+            yield from (v for v in variants if _is_sensible(v, shape, columns, dtype))
+
+
+def _block_count(one: Schedule, shape: tuple[int, int], columns: int) -> int:
+    panels = -(-shape[0] // one.rows_per_panel)
+    tiles = -(-columns // (one.threads * one.columns_per_thread))
+    blocks = -(-panels // one.panels_per_block) * -(-tiles // one.column_tiles)
+    return blocks * one.cluster
+
+
 def _heights(rows: int) -> list[int]:
     """Panel heights: round ones, and those that deal the panels evenly to the multiprocessors."""
     even = [-(-rows // count) for count in _PANEL_COUNTS if rows >= 2 * count]
@@ -229,19 +275,28 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
     tiles = -(-columns // across)
     if one.block_threads > BLOCK_THREADS or one.column_tiles > tiles:
         return False
-    if one.panels_per_block > panels or (one.k_groups > 1 and shape[1] < 4 * one.k_groups):
+    if one.panels_per_block > panels or (one.k_parts > 1 and shape[1] < 4 * one.k_parts):
+        return False
+    if one.cluster > 1 and (one.column_tiles > 1 or one.rows_per_panel < one.cluster):
         return False
     if across > columns and one.threads > WARP and across - columns >= one.columns_per_thread * 32:
         return False
     if one.rows_per_panel * one.columns_per_thread > (256 if dtype == "f16" else 128):
         return False
-    sums = one.block_threads * one.rows_per_panel * one.columns_per_thread
-    wide = 2 if dtype == "f16" and one.accumulation == "plain" else 4
-    if one.k_groups > 1 and sums * wide > STATIC_SHARED_MEMORY:
+    if _shared_bytes(one, dtype) > STATIC_SHARED_MEMORY:
         return False
-    blocks = -(-panels // one.panels_per_block) * -(-tiles // one.column_tiles)
-    warps = blocks * one.block_threads // WARP
+    warps = _block_count(one, shape, columns) * one.block_threads // WARP
     return _enough(warps, panels * columns) and warps <= _MOST_WARPS
+
+
+def _shared_bytes(one: Schedule, dtype: str) -> int:
+    """Of the sums that the threads of a block, and the blocks of a cluster, leave each other."""
+    wide = 2 if dtype == "f16" and one.accumulation == "plain" else 4
+    row = one.threads * one.panels_per_block * one.columns_per_thread * wide
+    received = 0
+    if one.cluster > 1:
+        received = row * one.cluster * -(-one.rows_per_panel // one.cluster) + _SIGNAL_BYTES
+    return received + (row * one.k_groups * one.rows_per_panel if one.k_groups > 1 else 0)
 
 
 def _enough(warps: int, work: int) -> bool:

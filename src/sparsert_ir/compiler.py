@@ -27,6 +27,7 @@ from sparsert_ir.dense import Array
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
 from sparsert_ir.errors import ArgumentError, ScheduleError
 from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
+from sparsert_ir.gpu_facts import CLUSTERS_FROM
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
@@ -325,6 +326,11 @@ def _schedule(
     if schedule.launch == "overlapped" and not _overlaps(target):
         raise ScheduleError(
             f"schedule: launch = overlapped needs target sm_{OVERLAP_FROM} or later, got {target}"
+        )
+    if schedule.cluster > 1 and architecture_number(target) < CLUSTERS_FROM:
+        raise ScheduleError(
+            f"schedule: cluster = {schedule.cluster} needs target sm_{CLUSTERS_FROM} or later, got"
+            f" {target}; expected 1"
         )
     return schedule
 

@@ -8,8 +8,13 @@ WARP = 32
 """Threads that advance together."""
 STATIC_SHARED_MEMORY = 48 * 1024
 """Bytes of shared memory that a kernel can declare; more is asked for at the launch."""
-GLOBAL, WORKGROUP, CONSTANT = 1, 3, 4
-"""Address spaces of NVPTX, which memrefs use too; a block's shared memory is WORKGROUP:
+CLUSTER_BLOCKS = 8
+"""Blocks that a cluster can have on every GPU that has clusters."""
+CLUSTERS_FROM = 90
+"""Compute capability (times ten) from which there are clusters."""
+GLOBAL, WORKGROUP, CONSTANT, CLUSTER = 1, 3, 4, 7
+"""Address spaces of NVPTX, which memrefs use too; a block's shared memory is WORKGROUP, that of any
+block of its cluster CLUSTER:
 https://llvm.org/docs/NVPTXUsage.html#address-spaces
 """
 

@@ -93,10 +93,10 @@ class ProductFunction:
         schedule = self.schedule
         check_knobs(schedule, place, convolution=self.product.window is not None)
         groups = self.product.splits.get_shape()[1] - 1
-        if groups != schedule.k_groups:
+        if groups != schedule.k_parts:
             raise ScheduleError(
-                f"schedule: expected k_groups = {groups}, the K groups of the product, got"
-                f" {schedule.k_groups}; run sparsert-split-k for others"
+                f"schedule: expected k_groups * cluster = {groups}, the K groups of the product,"
+                f" got {schedule.k_parts}; run sparsert-split-k for others"
             )
 
 

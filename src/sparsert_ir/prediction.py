@@ -5,7 +5,8 @@ instructions, how fast x and code come into them, what memory moves, and the lat
 through the code. The constants were fitted to 288 kernels of 20 layers measured there during
 development: on those same kernels the error is 31% (root mean square), and the schedule that is
 predicted to be the fastest takes 16% longer than the fastest (geometric mean). They hardly varied
-panels_per_block, block_order and launch. Other GPUs are scaled by their data sheets and were not
+panels_per_block, block_order and launch, and no clusters, whose cost is an estimate from their
+instructions. Other GPUs are scaled by their data sheets and were not
 measured. Good for comparing schedules and for "does sparse pay?"; never a promise.
 """
 
@@ -32,6 +33,8 @@ _CLOCKS_PER_LOAD = 1.6
 """Of the L1 cache, for one load of a warp."""
 _CLOCKS_PER_COLD_INSTRUCTION = 2.8
 _LOAD_CLOCKS, _REDUCTION_CLOCKS = 1950.0, 1050.0
+_CLUSTER_CLOCKS = 900.0
+"""Of a cluster: its blocks meet, then wait for the sums that they send each other. Not measured."""
 _FETCHED_BYTES_PER_CLOCK = 13.0
 """Code that a multiprocessor has not run yet."""
 _CACHED_CODE_BYTES, _US_PER_COLD_MIB = 1.9 * 2**20, 5.0
@@ -174,7 +177,8 @@ class _Work:
 
     @property
     def _blocks(self) -> int:
-        return math.ceil(self._panels / self.schedule.panels_per_block) * self._column_blocks
+        across = math.ceil(self._panels / self.schedule.panels_per_block) * self._column_blocks
+        return across * self.schedule.cluster
 
     @property
     def _warps(self) -> float:
@@ -195,7 +199,9 @@ class _Work:
         conversions = self._touched * width if half and not packed else 0.0
         if half and schedule.accumulation == "folded":
             conversions = 2.0 * multiply_adds / schedule.fold_length
-        sums = schedule.rows_per_panel * (1 if schedule.k_groups == 1 else 2 * schedule.k_groups)
+        rounds = 1 if schedule.k_groups == 1 else 2 * schedule.k_parts
+        rounds += 2 * schedule.cluster if schedule.cluster > 1 else 0
+        sums = schedule.rows_per_panel * rounds
         return multiply_adds + self._loads + conversions + sums
 
     @property
@@ -259,7 +265,8 @@ class _Work:
     def fetch_us(self) -> float:
         """Code that is new to a multiprocessor, and what the caches of code cannot hold."""
         code = INSTRUCTION_BYTES * self._instructions
-        own = code * max(1.0, self._panels / self.limits.multiprocessors)
+        cluster = self.schedule.cluster
+        own = code / cluster * max(1.0, self._panels * cluster / self.limits.multiprocessors)
         beyond = max(0.0, code * self._panels - _CACHED_CODE_BYTES) / 2**20
         cold = beyond * _US_PER_COLD_MIB if self._tiles <= 2 else 0.0
         return own / (_FETCHED_BYTES_PER_CLOCK * self._clocks_per_us) + cold
@@ -268,9 +275,11 @@ class _Work:
     def latency_us(self) -> float:
         """One warp's way through its piece of the code, as often as rounds of warps follow."""
         schedule = self.schedule
-        groups = schedule.k_groups
+        groups = schedule.k_parts
         fitting = min(_MOST_WARPS, _REGISTER_FILE / WARP / self.registers)
         rounds = max(1.0, self._warps * groups / self.limits.multiprocessors / fitting)
         passes = self._instructions / groups * _CLOCKS_PER_COLD_INSTRUCTION
-        clocks = passes + _LOAD_CLOCKS + (_REDUCTION_CLOCKS if groups > 1 else 0.0)
+        clocks = passes + _LOAD_CLOCKS
+        clocks += _REDUCTION_CLOCKS if schedule.k_groups > 1 else 0.0
+        clocks += _CLUSTER_CLOCKS if schedule.cluster > 1 else 0.0
         return clocks * min(rounds, 2.0) / self._clocks_per_us

@@ -22,6 +22,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "staging": ("none", "copy"),
 }
 """Knobs that are words, and the words."""
+_CLUSTERS = (1, 2, 4, 8)
+"""Blocks in a cluster; more than 8 are not to be had everywhere (`gpu_facts.CLUSTER_BLOCKS`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,11 @@ class Schedule:
     rows_per_panel:     rows whose sums one thread holds in registers.
     permutation:        code only: which rows share a panel; in "balanced" panels all have about as
                         many nonzeros, in "clustered" ones rows also share columns of x.
-    k_groups:           code on a GPU only: threads that share a panel's nonzeros; their sums are
-                        added in a fixed order.
+    k_groups:           code on a GPU only: threads of a block that share a panel's nonzeros; their
+                        sums are added in a fixed order.
+    cluster:            code on a GPU only: blocks (1, 2, 4 or 8) that share a panel's nonzeros,
+                        `k_groups` groups each; their sums meet in the shared memory of the blocks
+                        and are added in a fixed order (sm_90 and later: thread block clusters).
     columns_per_thread: adjacent columns of x and y that one thread computes; on a CPU the columns
                         of a tile, which every panel computes before the next tile.
     threads:            GPU only: threads of a block along the columns; for data, all of them.
@@ -60,6 +65,7 @@ class Schedule:
     rows_per_panel: int = 16
     permutation: Literal["balanced", "clustered"] = "balanced"
     k_groups: int = 1
+    cluster: int = 1
     columns_per_thread: int = 1
     threads: int = 64
     column_tiles: int = 1
@@ -86,6 +92,8 @@ class Schedule:
                 raise ScheduleError(
                     f"schedule: {field.name} must be a whole number of 1 or more, got {value!r}"
                 )
+        if self.cluster not in _CLUSTERS:
+            raise ScheduleError(f"schedule: cluster must be 1, 2, 4 or 8, got {self.cluster}")
 
     def to_json(self) -> str:
         """All knobs as a JSON object; `from_json` reads it."""
@@ -123,3 +131,8 @@ class Schedule:
     def block_threads(self) -> int:
         """Threads in one block."""
         return self.threads * self.k_groups * self.panels_per_block
+
+    @property
+    def k_parts(self) -> int:
+        """Parts of K that are summed apart: the K groups of all blocks of a cluster."""
+        return self.k_groups * self.cluster

@@ -14,7 +14,7 @@ Place: TypeAlias = Literal["gpu", "cpu"]
 _EVERYWHERE = ("lowering", "rows_per_panel", "columns_per_thread", "accumulation", "fold_length")
 _ON_GPUS = (*_EVERYWHERE, "threads", "stores", "launch")
 _OF_CODE_ON_GPUS = (
-    "permutation", "k_groups", "column_tiles", "panels_per_block", "block_order"
+    "permutation", "k_groups", "cluster", "column_tiles", "panels_per_block", "block_order"
 )  # fmt: skip
 _KNOBS = {
     ("gpu", "code"): (*_ON_GPUS, *_OF_CODE_ON_GPUS),

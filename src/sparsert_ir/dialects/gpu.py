@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     FunctionType,
     IndexType,
     IntegerAttr,
+    IntegerType,
     StringAttr,
     SymbolNameConstraint,
     SymbolRefAttr,
@@ -50,7 +51,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
-from sparsert_ir.gpu_facts import BLOCK_THREADS
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS
 
 
 class _IndexOfDimension(IRDLOperation):
@@ -159,15 +160,26 @@ def _check_block_size(sizes: list[int]) -> None:
         )
 
 
+def _check_cluster_size(sizes: list[int]) -> None:
+    if len(sizes) != 3 or min(sizes) < 1 or math.prod(sizes) > CLUSTER_BLOCKS:
+        raise VerifyException(
+            f"expected three cluster sizes of 1 or more, of at most {CLUSTER_BLOCKS} blocks"
+            f" together, got {sizes}"
+        )
+
+
 @irdl_op_definition
 class FuncOp(IRDLOperation):
-    """A kernel: every thread of a launch runs it. `known_block_size` is the size that it needs."""
+    """A kernel: every thread of a launch runs it. `known_block_size` is the size that it needs,
+    `known_cluster_size` the blocks, x first, that run at the same time as one cluster.
+    """
 
     name = "gpu.func"
 
     sym_name = prop_def(SymbolNameConstraint())
     function_type = prop_def(FunctionType)
     known_block_size = opt_prop_def(DenseArrayBase.constr(i32))
+    known_cluster_size = opt_prop_def(DenseArrayBase.constr(i32))
     kernel = opt_prop_def(UnitAttr)
     body = region_def()
 
@@ -179,14 +191,19 @@ class FuncOp(IRDLOperation):
         inputs: Sequence[Attribute],
         body: Region,
         block_size: Sequence[int] | None = None,
+        cluster_size: Sequence[int] | None = None,
     ):
-        size = None if block_size is None else DenseArrayBase.from_list(i32, block_size)
+        size, cluster = (
+            None if sizes is None else DenseArrayBase.from_list(i32, sizes)
+            for sizes in (block_size, cluster_size)
+        )
         super().__init__(
             regions=[body],
             properties={
                 "sym_name": StringAttr(name),
                 "function_type": FunctionType.from_lists(inputs, []),
                 "known_block_size": size,
+                "known_cluster_size": cluster,
                 "kernel": UnitAttr(),
             },
         )
@@ -202,18 +219,19 @@ class FuncOp(IRDLOperation):
             raise VerifyException("expected a kernel without results")
         if self.known_block_size is not None:
             _check_block_size([int(size) for size in self.known_block_size.get_values()])
+        if self.known_cluster_size is not None:
+            _check_cluster_size([int(size) for size in self.known_cluster_size.get_values()])
 
     @classmethod
     def parse(cls, parser: Parser) -> "FuncOp":
         name = parser.parse_symbol_name()
         arguments = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_argument)
         kernel = parser.parse_optional_keyword("kernel") is not None
-        size = None
-        if parser.parse_optional_keyword("threads") is not None:
-            size = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_integer)
+        size = _parse_sizes(parser, "threads")
+        cluster = _parse_sizes(parser, "clusters")
         attributes = parser.parse_optional_attr_dict_with_keyword()
         body = parser.parse_region(arguments)
-        function = cls(name.data, [argument.type for argument in arguments], body, size)
+        function = cls(name.data, [argument.type for argument in arguments], body, size, cluster)
         if not kernel:
             del function.properties["kernel"]
         if attributes is not None:
@@ -227,13 +245,24 @@ class FuncOp(IRDLOperation):
             printer.print_list(self.body.blocks[0].args, printer.print_block_argument)
         if self.kernel is not None:
             printer.print_string(" kernel")
-        if self.known_block_size is not None:
-            printer.print_string(" threads")
-            with printer.in_parens():
-                printer.print_list(self.known_block_size.get_values(), printer.print_int)
+        _print_sizes(printer, "threads", self.known_block_size)
+        _print_sizes(printer, "clusters", self.known_cluster_size)
         printer.print_op_attributes(self.attributes, print_keyword=True)
         printer.print_string(" ")
         printer.print_region(self.body, print_entry_block_args=False)
+
+
+def _parse_sizes(parser: Parser, word: str) -> list[int] | None:
+    if parser.parse_optional_keyword(word) is None:
+        return None
+    return parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_integer)
+
+
+def _print_sizes(printer: Printer, word: str, sizes: DenseArrayBase[IntegerType] | None) -> None:
+    if sizes is not None:
+        printer.print_string(f" {word}")
+        with printer.in_parens():
+            printer.print_list(sizes.get_values(), printer.print_int)
 
 
 @irdl_op_definition

@@ -1,11 +1,13 @@
-"""The part of MLIR's `nvvm` dialect that we emit: each operation is one LLVM NVPTX intrinsic.
+"""The part of MLIR's `nvvm` dialect that we emit: each operation is one LLVM NVPTX intrinsic, or an
+instruction of PTX that has none.
 
 Reference: https://llvm.org/docs/NVPTXUsage.html
 """
 
 from typing import ClassVar
 
-from xdsl.dialects.builtin import IntegerAttr, i32
+from xdsl.dialects.builtin import IntAttr, IntegerAttr, i32
+from xdsl.dialects.llvm import LLVMPointerType
 from xdsl.ir import Dialect, SSAValue
 from xdsl.irdl import (
     AnyAttr,
@@ -18,6 +20,11 @@ from xdsl.irdl import (
     traits_def,
 )
 from xdsl.traits import Pure
+
+from sparsert_ir.gpu_facts import CLUSTER, WORKGROUP
+
+SHARED = LLVMPointerType(IntAttr(WORKGROUP))
+OF_CLUSTER = LLVMPointerType(IntAttr(CLUSTER))
 
 
 class SpecialRegisterOp(IRDLOperation):
@@ -85,6 +92,120 @@ class Barrier0Op(IRDLOperation):
 
     def __init__(self) -> None:
         super().__init__()
+
+
+@irdl_op_definition
+class ClusterArriveRelaxedOp(IRDLOperation):
+    """Tell those that wait in `nvvm.cluster.wait` that this thread has come so far; no promise
+    about what it stored (sm_90).
+    """
+
+    name = "nvvm.cluster.arrive.relaxed"
+
+    assembly_format = "attr-dict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+@irdl_op_definition
+class ClusterWaitOp(IRDLOperation):
+    """Wait until all threads of the cluster have arrived (sm_90)."""
+
+    name = "nvvm.cluster.wait"
+
+    assembly_format = "attr-dict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+@irdl_op_definition
+class MapaOp(IRDLOperation):
+    """The address of the same place in the shared memory of another block of the cluster (sm_90).
+
+    `block` is its rank: x + size_x * (y + size_y * z).
+    """
+
+    name = "nvvm.mapa"
+
+    pointer = operand_def(SHARED)
+    block = operand_def(i32)
+    result = result_def(OF_CLUSTER)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$pointer `,` $block attr-dict `:` type($pointer) `->` type($result)"
+
+    def __init__(self, pointer: SSAValue, block: SSAValue):
+        super().__init__(operands=[pointer, block], result_types=[OF_CLUSTER])
+
+
+class MbarrierOp(IRDLOperation):
+    """An operation on a barrier object in shared memory, with a number."""
+
+    barrier = operand_def(SHARED)
+    number = operand_def(i32)
+
+    assembly_format = "$barrier `,` $number attr-dict `:` type($barrier)"
+
+    def __init__(self, barrier: SSAValue, number: SSAValue):
+        super().__init__(operands=[barrier, number])
+
+
+@irdl_op_definition
+class MbarrierInitOp(MbarrierOp):
+    """Make the barrier object; a phase of it ends after `number` arrivals (sm_80)."""
+
+    name = "nvvm.mbarrier.init"
+
+
+@irdl_op_definition
+class MbarrierArriveExpectTxOp(MbarrierOp):
+    """Arrive; the phase does not end before `number` bytes have been stored either (sm_90)."""
+
+    name = "nvvm.mbarrier.arrive.expect_tx"
+
+
+@irdl_op_definition
+class MbarrierWaitParityOp(MbarrierOp):
+    """Wait for the end of the phase of parity `number`; what was stored in it by any block of the
+    cluster is visible after (sm_90).
+    """
+
+    name = "nvvm.mbarrier.try_wait.parity"
+
+
+@irdl_op_definition
+class FenceMbarrierInitOp(IRDLOperation):
+    """Whoever hears of it from this thread sees the barrier objects that it has made (sm_90)."""
+
+    name = "nvvm.fence.mbarrier.init"
+
+    assembly_format = "attr-dict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+@irdl_op_definition
+class StAsyncOp(IRDLOperation):
+    """Store words in the shared memory of a block of the cluster; the barrier object there counts
+    their bytes once they are visible (`st.async`; sm_90).
+    """
+
+    name = "nvvm.st.async"
+
+    value = operand_def(AnyAttr())
+    pointer = operand_def(OF_CLUSTER)
+    barrier = operand_def(OF_CLUSTER)
+
+    assembly_format = (
+        "$value `,` $pointer `,` $barrier attr-dict `:` type($value) `,` type($pointer)"
+    )
+
+    def __init__(self, value: SSAValue, pointer: SSAValue, barrier: SSAValue):
+        super().__init__(operands=[value, pointer, barrier])
 
 
 @irdl_op_definition
@@ -164,6 +285,14 @@ Nvvm = Dialect(
         BlockIdYOp,
         BlockIdZOp,
         Barrier0Op,
+        ClusterArriveRelaxedOp,
+        ClusterWaitOp,
+        MapaOp,
+        MbarrierInitOp,
+        MbarrierArriveExpectTxOp,
+        MbarrierWaitParityOp,
+        FenceMbarrierInitOp,
+        StAsyncOp,
         GridLaunchDependentsOp,
         GridWaitOp,
         ShuffleBflyOp,

@@ -11,11 +11,25 @@ from xdsl.dialects import llvm
 from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr
 from xdsl.ir import Operation
 
+from sparsert_ir.dialects import nvvm
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu_facts import BLOCK_THREADS
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTRINSIC = re.compile(r"llvm\.[A-Za-z0-9_.]+")
+_NEWEST_NEEDED = 90
+_FROM_SM_90 = (
+    nvvm.ClusterArriveRelaxedOp,
+    nvvm.ClusterWaitOp,
+    nvvm.MapaOp,
+    nvvm.MbarrierInitOp,
+    nvvm.MbarrierArriveExpectTxOp,
+    nvvm.MbarrierWaitParityOp,
+    nvvm.FenceMbarrierInitOp,
+    nvvm.StAsyncOp,
+    nvvm.GridLaunchDependentsOp,
+    nvvm.GridWaitOp,
+)
 _ARGUMENT_FACTS = ("llvm.noalias", "llvm.readonly")
 
 
@@ -44,6 +58,17 @@ def check_module(module: Operation) -> None:
                 pass
 
 
+def check_instructions(module: Operation, architecture: str) -> None:
+    """Raise IRError for what the architecture lacks: LLVM would end the process."""
+    if int(architecture.removeprefix("sm_").rstrip("af")) >= _NEWEST_NEEDED:
+        return
+    for op in module.walk():
+        if isinstance(op, _FROM_SM_90):
+            raise IRError(f"PTX: {op.name} needs sm_{_NEWEST_NEEDED} or later, got {architecture}")
+        if isinstance(op, llvm.FuncOp) and "nvvm.cluster_dim" in op.attributes:
+            raise IRError(f"PTX: clusters need sm_{_NEWEST_NEEDED} or later, got {architecture}")
+
+
 def _expect(holds: bool, what: str) -> None:
     if not holds:
         raise IRError(f"LLVM IR text: expected {what}")
@@ -68,8 +93,13 @@ def _check_function(op: llvm.FuncOp) -> None:
     for described in op.arg_attrs.data if op.arg_attrs is not None else ():
         for fact in described.data:
             _expect(fact in _ARGUMENT_FACTS, f"one of {', '.join(_ARGUMENT_FACTS)}, got {fact}")
-    size = op.attributes.get("nvvm.reqntid")
-    if isinstance(size, DenseArrayBase):
-        sizes = [int(extent) for extent in size.get_values()]
-        good = len(sizes) == 3 and min(sizes) >= 1 and math.prod(sizes) <= BLOCK_THREADS
-        _expect(good, f"three sizes of a block of at most {BLOCK_THREADS} threads, got {sizes}")
+    _check_sizes(op, "nvvm.reqntid", BLOCK_THREADS, "a block of at most {} threads")
+    _check_sizes(op, "nvvm.cluster_dim", CLUSTER_BLOCKS, "a cluster of at most {} blocks")
+
+
+def _check_sizes(op: llvm.FuncOp, name: str, most: int, what: str) -> None:
+    attribute = op.attributes.get(name)
+    if isinstance(attribute, DenseArrayBase):
+        sizes = [int(extent) for extent in attribute.get_values()]
+        good = len(sizes) == 3 and min(sizes) >= 1 and math.prod(sizes) <= most
+        _expect(good, f"three sizes of {what.format(most)}, got {sizes}")

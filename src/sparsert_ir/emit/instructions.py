@@ -10,6 +10,7 @@ from xdsl.ir import Attribute, Operation
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.dialects.llvm import ExtractElementOp, FreezeOp
 from sparsert_ir.dialects.sparsert import lane_element, lane_width
+from sparsert_ir.emit.async_stores import SentLane
 from sparsert_ir.emit.function_writer import FunctionWriter
 from sparsert_ir.emit.fused import MultiplyAdd
 from sparsert_ir.emit.literals import constant_text, global_name, type_text
@@ -198,6 +199,35 @@ def emit_barrier(writer: FunctionWriter, op: nvvm.Barrier0Op) -> None:
     writer.line(text)
 
 
+def emit_mapa(writer: FunctionWriter, op: nvvm.MapaOp) -> None:
+    arguments = [(type_text(value.type), writer.name(value)) for value in op.operands]
+    kind = type_text(op.result.type)
+    text = writer.call_text("llvm.nvvm.mapa.shared.cluster", kind, arguments)
+    writer.define(op.result, text)
+
+
+def _on_mbarrier(intrinsic: str, result: str) -> Emitter:
+    def emit(writer: FunctionWriter, op: nvvm.MbarrierOp) -> None:
+        arguments = [(type_text(value.type), writer.name(value)) for value in op.operands]
+        writer.line(writer.call_text(intrinsic, result, arguments))
+
+    return emitter(emit)
+
+
+def emit_wait_parity(writer: FunctionWriter, op: nvvm.MbarrierWaitParityOp) -> None:
+    """A loop, since one `mbarrier.try_wait` may give up before the phase ends."""
+    wait = "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 ended, [$0], $1;"
+    text = f"{{ .reg .pred ended; again: {wait} @!ended bra again; }}"
+    operands = f"{writer.typed(op.barrier)}, {writer.typed(op.number)}"
+    writer.line(f'call void asm sideeffect "{text}", "l,r,~{{memory}}"({operands})')
+
+
+def emit_st_async(writer: FunctionWriter, op: nvvm.StAsyncOp) -> None:
+    element, width = type_text(lane_element(op.value.type)), lane_width(op.value.type)
+    lane = SentLane(StreamedLane(element, width, writer.name(op.value)))
+    lane.send(writer, writer.name(op.pointer), writer.name(op.barrier))
+
+
 def _call_void(intrinsic: str) -> Emitter:
     def emit(writer: FunctionWriter, op: Operation) -> None:
         writer.line(writer.call_text(intrinsic, "void", []))
@@ -249,6 +279,16 @@ INSTRUCTIONS: Emitters = {
     nvvm.BlockIdYOp: _register("ctaid.y"),
     nvvm.BlockIdZOp: _register("ctaid.z"),
     nvvm.Barrier0Op: emitter(emit_barrier),
+    nvvm.ClusterArriveRelaxedOp: _call_void("llvm.nvvm.barrier.cluster.arrive.relaxed.aligned"),
+    nvvm.ClusterWaitOp: _call_void("llvm.nvvm.barrier.cluster.wait.aligned"),
+    nvvm.MapaOp: emitter(emit_mapa),
+    nvvm.MbarrierInitOp: _on_mbarrier("llvm.nvvm.mbarrier.init.shared", "void"),
+    nvvm.MbarrierArriveExpectTxOp: _on_mbarrier(
+        "llvm.nvvm.mbarrier.arrive.expect.tx.scope.cta.space.cta", "i64"
+    ),
+    nvvm.MbarrierWaitParityOp: emitter(emit_wait_parity),
+    nvvm.FenceMbarrierInitOp: _call_void("llvm.nvvm.fence.mbarrier_init.release.cluster"),
+    nvvm.StAsyncOp: emitter(emit_st_async),
     nvvm.GridLaunchDependentsOp: _call_void("llvm.nvvm.griddepcontrol.launch.dependents"),
     nvvm.GridWaitOp: _call_void("llvm.nvvm.griddepcontrol.wait"),
     nvvm.ShuffleBflyOp: _shuffle("bfly"),

@@ -120,8 +120,9 @@ def _arguments(op: llvm.FuncOp, writer: FunctionWriter) -> str:
 
 
 def _facts(op: llvm.FuncOp) -> str:
-    size = op.attributes.get("nvvm.reqntid")
-    if not isinstance(size, DenseArrayBase):
-        return ""
-    threads = ",".join(str(extent) for extent in size.get_values())
-    return f' "nvvm.reqntid"="{threads}"'
+    facts = ""
+    for name in ("nvvm.reqntid", "nvvm.cluster_dim"):
+        sizes = op.attributes.get(name)
+        if isinstance(sizes, DenseArrayBase):
+            facts += f' "{name}"="{",".join(str(extent) for extent in sizes.get_values())}"'
+    return facts

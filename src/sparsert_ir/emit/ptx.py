@@ -12,6 +12,8 @@ _ONE_GPU_ONLY = ("sm_90a", "sm_100a")
 """PTX for one of these runs on no later GPU."""
 
 _PTX_VERSIONS = {86: "ptx71", 87: "ptx74", 89: "ptx78", 90: "ptx80", 100: "ptx86"}
+_CLUSTERS, _SENDING_PTX = 90, "ptx81"
+"""The first architecture with clusters, and the version from which their blocks send data."""
 _OLDEST_PTX = "ptx70"
 """The oldest version that knows the architecture, so that older drivers take the text, too. LLVM
 ends the process at an older one.
@@ -45,6 +47,8 @@ def llvm_to_ptx(text: str, architecture: str) -> str:
     number = int(re.findall(r"\d+", architecture)[0])
     newest = max((v for v in _PTX_VERSIONS if v <= number), default=None)
     version = _OLDEST_PTX if newest is None else _PTX_VERSIONS[newest]
+    if number == _CLUSTERS and "st.async." in text:
+        version = _SENDING_PTX
     machine = binding.Target.from_triple(NVPTX_TRIPLE).create_target_machine(
         cpu=architecture, features=f"+{version}", opt=0
     )

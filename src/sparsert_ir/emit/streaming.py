@@ -47,11 +47,19 @@ class StreamedLane:
             ]
         return [(kind, writer.assign(text)) for text in texts]
 
+    @property
+    def register_bytes(self) -> int:
+        return self._register_elements * ELEMENT_BYTES[self.element]
+
+    @property
+    def constraint(self) -> str:
+        """Of inline assembly that takes one of the registers."""
+        return _REGISTERS[self.element, self._register_elements]
+
     def store(self, writer: FunctionWriter, pointer: str, offset: int) -> None:
         """Store the lane `offset` elements after `pointer`, in as few instructions as there are."""
         registers = self.registers(writer)
-        size = self._register_elements * ELEMENT_BYTES[self.element]
-        constraint = _REGISTERS[self.element, self._register_elements]
+        size, constraint = self.register_bytes, self.constraint
         most = _LARGEST_STORE // size
         for first in range(0, len(registers), most):
             part = registers[first : first + most]

@@ -16,6 +16,7 @@ from xdsl.ir import Attribute
 
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import ArgumentError
+from sparsert_ir.interpreter.cluster_ops import CLUSTER_HANDLERS
 from sparsert_ir.interpreter.control_ops import CONTROL_HANDLERS
 from sparsert_ir.interpreter.gpu_ops import GPU_HANDLERS
 from sparsert_ir.interpreter.linalg_ops import LINALG_HANDLERS
@@ -35,9 +36,10 @@ def interpret(
     """Run `@function` of the module on one array per argument; returns its results.
 
     A tensor argument is read; a memref argument is used in place, so it must be a C-contiguous
-    numpy array, and a writable one where the function stores to it. Blocks of a launch run in
-    ascending order, or shuffled by `order_seed`. Multiply-adds round once; every other operation
-    rounds as IEEE 754 does in its element type, which is f16, f32 or f64 (multiply-adds: not f64).
+    numpy array, and a writable one where the function stores to it. Blocks of a launch (or the
+    clusters that they make) run in ascending order, or shuffled by `order_seed`. Multiply-adds
+    round once; every other operation rounds as IEEE 754 does in its element type, which is f16, f32
+    or f64 (multiply-adds: not f64).
 
     Columns that `sparsert.load_columns` reads past the end are NaN, and so is `tensor.empty`.
 
@@ -53,6 +55,7 @@ def interpret(
         **LINALG_HANDLERS,
         **PRODUCT_HANDLERS,
         **GPU_HANDLERS,
+        **CLUSTER_HANDLERS,
     }
     machine = Machine(module, handlers, order_seed)
     entry = machine.find(module, StringAttr(function))

@@ -1,6 +1,8 @@
-"""`gpu`: a launch runs its blocks one after another, the threads of a block in lockstep."""
+"""`gpu`: a launch runs its blocks one after another, the threads of a block, and of all blocks of a
+cluster, in lockstep.
+"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ from xdsl.ir import Operation
 from sparsert_ir.dialects import gpu
 from sparsert_ir.gpu_facts import BLOCK_THREADS, WARP
 from sparsert_ir.interpreter.machine import Frame, Handler, Launch, Operands, Triple, Value
+from sparsert_ir.interpreter.races import IndexArray
 
 _AXES = ("x", "y", "z")
 
@@ -17,22 +20,46 @@ _AXES = ("x", "y", "z")
 def _launch_func(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(gpu.LaunchFuncOp, op)
     sizes = [int(size[0]) for size in operands[:6]]
-    launch = Launch(_triple(sizes[:3]), _triple(sizes[3:]))
     kernel = frame.machine.find(op, op.kernel)
     if not isinstance(kernel, gpu.FuncOp):
         frame.fail(op, f"expected {op.kernel} to be a gpu.func, got {kernel.name}")
+    launch = Launch(_triple(sizes[:3]), _triple(sizes[3:]), _cluster_size(kernel))
     _check_sizes(frame, op, kernel, launch)
-    blocks = [_triple(block[::-1]) for block in np.ndindex(*launch.grid[::-1])]
+    clusters = tuple(
+        size // blocks for size, blocks in zip(launch.grid, launch.cluster, strict=True)
+    )
+    places = [_triple(place) for place in _places(clusters)]
     if frame.machine.order_seed is not None:
-        np.random.default_rng(frame.machine.order_seed).shuffle(blocks)
-    for block_id in blocks:
+        np.random.default_rng(frame.machine.order_seed).shuffle(places)
+    for place in places:
         frame.machine.clock += 1
-        block = Frame(frame.machine, prod(launch.block), launch, _triple(block_id))
-        block.run(kernel.body.block, operands[6:])
+        blocks = _blocks_of_cluster(_triple(place), launch)
+        threads = prod(launch.block) * len(blocks)
+        Frame(frame.machine, threads, launch, blocks).run(kernel.body.block, operands[6:])
     return []
 
 
-def _triple(numbers: list[int] | tuple[int, ...]) -> Triple:
+def _places(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """All places of a grid, the first index fastest."""
+    return (place[::-1] for place in np.ndindex(*sizes[::-1]))
+
+
+def _blocks_of_cluster(place: Triple, launch: Launch) -> list[Triple]:
+    """The blocks of the cluster at `place` of the grid of clusters, by their rank."""
+    return [
+        _triple(
+            [at * size + own for at, size, own in zip(place, launch.cluster, inner, strict=True)]
+        )
+        for inner in _places(launch.cluster)
+    ]
+
+
+def _cluster_size(kernel: gpu.FuncOp) -> Triple:
+    known = kernel.known_cluster_size
+    return (1, 1, 1) if known is None else _triple(known.get_values())
+
+
+def _triple(numbers: Sequence[int]) -> Triple:
     x, y, z = (int(number) for number in numbers)
     return x, y, z
 
@@ -49,6 +76,12 @@ def _check_sizes(frame: Frame, op: Operation, kernel: gpu.FuncOp, launch: Launch
     if known is not None and tuple(known.get_values()) != launch.block:
         expected = tuple(known.get_values())
         frame.fail(op, f"expected blocks of {expected} threads, the kernel's, got {launch.block}")
+    if any(size % blocks for size, blocks in zip(launch.grid, launch.cluster, strict=True)):
+        frame.fail(
+            op,
+            f"expected a grid of whole clusters of {launch.cluster} blocks, the kernel's, got"
+            f" {launch.grid}",
+        )
 
 
 def _launch_of(frame: Frame, op: Operation) -> Launch:
@@ -60,28 +93,37 @@ def _launch_of(frame: Frame, op: Operation) -> Launch:
 def _block_id(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     _launch_of(frame, op)
     axis = _AXES.index(cast(gpu.BlockIdOp, op).dimension.data.value)
-    return [frame.all_threads(np.int64(frame.block_id[axis]))]
+    numbers = np.array([block[axis] for block in frame.blocks], np.int64)
+    return [numbers[frame.ranks]]
 
 
 def _thread_id(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     x, y, _ = _launch_of(frame, op).block
     axis = _AXES.index(cast(gpu.ThreadIdOp, op).dimension.data.value)
-    lane = np.arange(frame.threads)
+    lane = np.arange(frame.threads) % frame.block_threads
     return [(lane % x, lane // x % y, lane // (x * y))[axis]]
 
 
 def _barrier(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    frame.pass_barrier(whole_blocks(frame, op))
+    return []
+
+
+def whole_blocks(frame: Frame, op: Operation) -> IndexArray:
+    """The ranks of the blocks that are here, with all of their threads."""
     _launch_of(frame, op)
-    if not frame.mask.all():
-        missing = int(np.flatnonzero(~frame.mask)[0])
+    active = frame.mask.reshape(len(frame.blocks), -1)
+    partly = active.any(axis=1) & ~active.all(axis=1)
+    if partly.any():
+        rank = int(np.flatnonzero(partly)[0])
+        missing = int(np.flatnonzero(~active[rank])[0])
         frame.fail(
             op,
-            f"divergent barrier: expected all {frame.threads} threads of the block, got"
-            f" {frame.lanes.size}; the first that is missing",
-            missing,
+            f"divergent barrier: expected all {frame.block_threads} threads of the block, got"
+            f" {int(active[rank].sum())}; the first that is missing",
+            rank * frame.block_threads + missing,
         )
-    frame.machine.clock += 1
-    return []
+    return np.flatnonzero(active.all(axis=1))
 
 
 _SOURCE_LANES: Mapping[str, Callable[[Any, int], Any]] = {
@@ -97,12 +139,13 @@ def _shuffle(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(gpu.ShuffleOp, op)
     value = operands[0]
     thread = np.arange(frame.threads)
-    lane = thread % WARP
+    own = thread % frame.block_threads
+    lane = own % WARP
     source_lane = _SOURCE_LANES[op.mode.data.value](lane, op.offset.value.data)
     inside = (source_lane >= 0) & (source_lane < WARP)
     source = np.where(inside, thread - lane + source_lane, thread)
     missing = ~frame.mask[np.minimum(source[frame.lanes], frame.threads - 1)]
-    missing |= source[frame.lanes] >= frame.threads
+    missing |= (source - thread + own)[frame.lanes] >= frame.block_threads
     if missing.any():
         frame.fail(
             op,

@@ -18,7 +18,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import InterpreterError
 from sparsert_ir.interpreter.memory import Memory, poisoned
-from sparsert_ir.interpreter.races import BoolArray, IndexArray
+from sparsert_ir.interpreter.races import BoolArray, IndexArray, Visit
 from sparsert_ir.matrix import SparseMatrix
 
 Value: TypeAlias = Array | Memory | SparseMatrix
@@ -41,10 +41,14 @@ def op_name(op: Operation) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Launch:
-    """Sizes of a launch, x first; two launches of the same sizes are different."""
+    """Sizes of a launch, x first; two launches of the same sizes are different.
+
+    cluster: blocks of a cluster.
+    """
 
     grid: Triple
     block: Triple
+    cluster: Triple = (1, 1, 1)
 
 
 class Machine:
@@ -96,23 +100,54 @@ class Frame:
         machine: Machine,
         threads: int,
         launch: Launch | None = None,
-        block_id: Triple = (0, 0, 0),
+        blocks: Sequence[Triple] = ((0, 0, 0),),
     ):
+        """blocks: those of a cluster by rank, or one; `threads` are those of all of them."""
         self.machine = machine
         self.threads = threads
         self.launch = launch
-        self.block_id = block_id
+        self.blocks = blocks
+        self.block_threads = threads // len(blocks)
+        self.ranks: IndexArray = np.arange(threads) // self.block_threads
+        self._block_times: IndexArray = np.full(len(blocks), machine.clock)
+        self._cluster_time = machine.clock
         self.values: dict[SSAValue, Value] = {}
         self.workgroup: dict[Operation, Memory] = {}
         self.mask: BoolArray = np.ones(threads, np.bool_)
         self.lanes: IndexArray = np.arange(threads)
 
     @property
-    def block_number(self) -> int:
-        """The block's place in the grid, as one number."""
+    def in_cluster(self) -> bool:
+        """Whether the frame runs several blocks."""
+        return len(self.blocks) > 1
+
+    def visits(self, lanes: IndexArray) -> list[Visit]:
+        """Who these threads are, at each level that has barriers."""
+        number = self._first_block_number
+        if not self.in_cluster:
+            return [Visit(lanes, number, self._cluster_time)]
+        ranks = self.ranks[lanes]
+        of_threads = Visit(lanes, number, self._block_times[ranks])
+        return [of_threads, Visit(ranks, number, self._cluster_time)]
+
+    @property
+    def _first_block_number(self) -> int:
+        """The place in the grid, as one number."""
         assert self.launch is not None
-        (x, y, z), (size_x, size_y, _) = self.block_id, self.launch.grid
+        (x, y, z), (size_x, size_y, _) = self.blocks[0], self.launch.grid
         return (z * size_y + y) * size_x + x
+
+    def pass_barrier(self, ranks: IndexArray) -> None:
+        """What these blocks do from now on comes after what they did before, within each block."""
+        self.machine.clock += 1
+        self._block_times[ranks] = self.machine.clock
+        if not self.in_cluster:
+            self._cluster_time = self.machine.clock
+
+    def pass_cluster_barrier(self) -> None:
+        """What the cluster does from now on comes after what all of its blocks did before."""
+        self.machine.clock += 1
+        self._block_times[:] = self._cluster_time = self.machine.clock
 
     @contextmanager
     def only(self, mask: BoolArray) -> Generator[None]:
@@ -162,10 +197,11 @@ class Frame:
         if self.launch is None:
             return ""
         if lane is None:
-            return f" (block {self.block_id})"
+            return f" (block {self.blocks[0]})"
         x, y, _ = self.launch.block
-        thread = (lane % x, lane // x % y, lane // (x * y))
-        return f" (block {self.block_id}, thread {thread})"
+        rank, own = divmod(lane, self.block_threads)
+        thread = (own % x, own // x % y, own // (x * y))
+        return f" (block {self.blocks[rank]}, thread {thread})"
 
 
 def _symbol_path(symbol: SymbolRefAttr | StringAttr) -> list[str]:

@@ -13,14 +13,16 @@ from xdsl.ir import Attribute
 from sparsert_ir.dense import Array, Dense, numpy_dtype
 from sparsert_ir.errors import InterpreterError
 from sparsert_ir.gpu_facts import WORKGROUP
-from sparsert_ir.interpreter.races import AccessLog
+from sparsert_ir.interpreter.races import AccessLog, BoolArray
 
 
 @dataclass(eq=False)
 class Memory:
     """The value of a memref: row-major elements, kept flat.
 
-    workgroup: the memory belongs to one block and holds nothing when the block starts.
+    workgroup: the memory belongs to one block and holds nothing when the block starts. The blocks
+               of a cluster have one each, one after another in `elements`.
+    in_flight: elements that were sent, and that nobody has waited for yet.
     version:   counts the stores, so that what was computed from the elements can be kept.
     log:       who touched what during the current launch.
     viewed:    the memory that this one is another shape of; it keeps version and log.
@@ -32,6 +34,7 @@ class Memory:
     read_only: bool = False
     version: int = 0
     log: AccessLog | None = field(default=None, repr=False)
+    in_flight: BoolArray | None = field(default=None, repr=False)
     viewed: "Memory | None" = field(default=None, repr=False)
 
     @property
@@ -42,6 +45,11 @@ class Memory:
     def reshaped(self, shape: tuple[int, ...]) -> "Memory":
         """The same elements in another shape."""
         return Memory(self.elements, shape, self.workgroup, self.read_only, viewed=self.root)
+
+    @property
+    def size(self) -> int:
+        """Elements of one block's memory."""
+        return prod(self.shape)
 
     @cached_property
     def strides(self) -> tuple[int, ...]:

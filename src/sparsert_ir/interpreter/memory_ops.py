@@ -55,7 +55,8 @@ class Access:
         return Access(self.frame, self.op, memory, self.place, self.exists)
 
     def fail(self, place: int, lane: int, what: str) -> NoReturn:
-        index = [int(i) for i in np.unravel_index(place, self.memory.shape)]
+        own = place % self.memory.size
+        index = [int(i) for i in np.unravel_index(own, self.memory.shape)]
         shape = list(self.memory.shape)
         self.frame.fail(self.op, f"element {index} of shape {shape} {what}", lane)
 
@@ -126,6 +127,8 @@ def _place(
 ) -> IndexArray:
     """Positions of `width` elements from `indices` on, the first `width_inside` of them inside."""
     start: IndexArray = np.zeros(frame.lanes.size, np.int64)
+    if memory.workgroup and frame.in_cluster:
+        start = frame.ranks[frame.lanes] * memory.size
     last = len(indices) - 1
     for axis, (index, stride) in enumerate(zip(indices, memory.strides, strict=True)):
         end = memory.shape[axis] - (width_inside - 1 if axis == last else 0)
@@ -171,14 +174,15 @@ def check_read(access: Access) -> None:
     launch = access.frame.launch
     if launch is None or access.memory.read_only:
         return
-    log = _log(access.memory, launch)
+    log = _log(access.memory, access.frame)
     where, lanes = access.existing()
+    _check_arrived(access, where)
     if access.memory.workgroup:
         _fail_where(access, ~log.writes.touched(where), "is read before any thread writes it")
-    visit = (where, lanes, access.frame.block_number, access.frame.machine.clock)
-    race = log.writes.clash(*visit)
+    visits = access.frame.visits(lanes)
+    race = log.writes.clash(where, visits)
     _fail_where(access, race, "is read after another thread wrote it, with no barrier between")
-    log.reads.note(*visit)
+    log.reads.note(where, visits)
 
 
 def write(access: Access, values: Array) -> None:
@@ -191,7 +195,7 @@ def write(access: Access, values: Array) -> None:
             access.op, f"expected a value of {memory.elements.dtype}, got one of {values.dtype}"
         )
     if frame.launch is not None:
-        _check_write(access, _log(memory, frame.launch))
+        _check_write(access, _log(memory, frame))
     if access.exists is None:
         memory.elements[access.place] = values
     else:
@@ -201,11 +205,19 @@ def write(access: Access, values: Array) -> None:
 
 def _check_write(access: Access, log: AccessLog) -> None:
     where, lanes = access.existing()
-    visit = (where, lanes, access.frame.block_number, access.frame.machine.clock)
-    race = log.reads.clash(*visit)
+    _check_arrived(access, where)
+    visits = access.frame.visits(lanes)
+    race = log.reads.clash(where, visits)
     _fail_where(access, race, "is written after another thread read it, with no barrier between")
-    race = log.writes.clash(*visit) | log.writes.note(*visit)
+    race = log.writes.clash(where, visits) | log.writes.note(where, visits)
     _fail_where(access, race, "is written by several threads, with no barrier between")
+
+
+def _check_arrived(access: Access, where: IndexArray) -> None:
+    in_flight = access.memory.root.in_flight
+    if in_flight is not None:
+        wrong = in_flight[where]
+        _fail_where(access, wrong, "is touched after it was sent, before it is waited for")
 
 
 def _fail_where(access: Access, wrong: BoolArray, what: str) -> None:
@@ -215,10 +227,10 @@ def _fail_where(access: Access, wrong: BoolArray, what: str) -> None:
         access.fail(int(where[first]), int(lanes[first]), what)
 
 
-def _log(view: Memory, launch: object) -> AccessLog:
-    memory = view.root
+def _log(view: Memory, frame: Frame) -> AccessLog:
+    memory, launch = view.root, frame.launch
     if memory.log is None or memory.log.launch is not launch:
-        memory.log = AccessLog(memory.elements.size, launch)
+        memory.log = AccessLog(memory.elements.size, launch, 2 if frame.in_cluster else 1)
     return memory.log
 
 
@@ -249,24 +261,25 @@ def _get_global(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     if is_workgroup(kind) and frame.launch is None:
         frame.fail(op, "expected workgroup memory in kernels only, got it in host code")
     if table not in memories:
-        memories[table] = _global_memory(table, kind)
+        copies = len(frame.blocks) if is_workgroup(kind) else 1
+        memories[table] = _global_memory(table, kind, copies)
     return [memories[table]]
 
 
-def _global_memory(table: memref.GlobalOp, kind: MemRefType[Attribute]) -> Memory:
+def _global_memory(table: memref.GlobalOp, kind: MemRefType[Attribute], copies: int) -> Memory:
     shape, initial = static_shape(kind), table.initial_value
     if isinstance(initial, DenseIntOrFPElementsAttr):
         elements = dense_elements(cast("DenseIntOrFPElementsAttr[Any]", initial)).flatten()
         return Memory(elements, shape, read_only=table.constant is not None)
-    elements = poisoned(prod(shape), element_dtype(kind))
+    elements = poisoned(copies * prod(shape), element_dtype(kind))
     return Memory(elements, shape, workgroup=is_workgroup(kind))
 
 
 def _collapse_shape(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     memory: Memory = operands[0]
     shape = static_shape(cast("MemRefType[Any]", op.results[0].type))
-    if prod(shape) != memory.elements.size:
-        frame.fail(op, f"expected {memory.elements.size} elements, got shape {list(shape)}")
+    if prod(shape) != memory.size:
+        frame.fail(op, f"expected {memory.size} elements, got shape {list(shape)}")
     return [memory.reshaped(shape)]
 
 

@@ -95,6 +95,8 @@ def _product(
     kept: _Product | None = frame.machine.products.get(key)
     if kept is not None and kept.x is x.memory and kept.version == x.memory.root.version:
         return kept
+    if x.memory.workgroup and frame.in_cluster:
+        frame.fail(key[0], "expected x in global memory, got a cluster's workgroup memory")
     run = make_run() if kept is None else kept.run
     _check_columns(frame, key[0], run, x)
     dtype = element_dtype(key[0].results[0].type)

@@ -2,7 +2,8 @@
 
 Sums start at 0 and are added by fused multiply-adds in ascending order of the columns of the
 weight; zeros of the weight are skipped. With K groups each group is summed so, then the groups in
-ascending order. The element type of the sums is the schedule's choice, without one that of x.
+ascending order: those of each block of a cluster, then the blocks' sums. The element type of the
+sums is the schedule's choice, without one that of x.
 """
 
 from collections.abc import Mapping
@@ -84,12 +85,21 @@ def _tiled_spmm(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     panels, splits = to_numpy(op.panels), to_numpy(op.splits)
     columns = x.shape[-1] if op.window is None else op.window.data.columns
     sums = np.zeros((matrix.shape[0], columns), dtype)
+    per_block = _groups_per_block(op)
     for panel, rows in enumerate(panels):
-        for group in range(splits.shape[1] - 1):
-            run = matrix_run(matrix, panels, splits, panel, group)
-            partial = run_sums(run, _columns_of_x(op, x, run.columns), dtype, fold)
-            sums[rows[rows >= 0]] += partial[rows >= 0]
+        for first in range(0, splits.shape[1] - 1, per_block):
+            of_block = np.zeros((rows.size, columns), dtype)
+            for group in range(first, first + per_block):
+                run = matrix_run(matrix, panels, splits, panel, group)
+                of_block += run_sums(run, _columns_of_x(op, x, run.columns), dtype, fold)
+            sums[rows[rows >= 0]] += of_block[rows >= 0]
     return [_finish(op, sums, x, operands[2] if op.residual is not None else None)]
+
+
+def _groups_per_block(op: TiledSpmmOp) -> int:
+    """K groups that are added before others are: those of a block of a cluster, or all."""
+    groups, blocks = op.splits.get_shape()[1] - 1, op.schedule.data.cluster
+    return groups // blocks if groups % blocks == 0 else groups
 
 
 def _bias_add(frame: Frame, op: Operation, operands: Operands) -> list[Value]:

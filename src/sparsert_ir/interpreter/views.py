@@ -86,6 +86,8 @@ class WindowView:
     def locate(self, frame: Frame, op: Operation, rows: Array, first: Array, width: int) -> Access:
         if ((rows < 0) | (rows >= self.window.depth)).any():
             frame.fail(op, f"expected rows of the window, below {self.window.depth}")
+        if self.memory.workgroup and frame.in_cluster:
+            frame.fail(op, "expected images in global memory, got a cluster's workgroup memory")
         exists = check_first_columns(frame, op, first, width, self.window.columns)
         self._check_neighbours(frame, op, first, width)
         columns = np.minimum(first[..., np.newaxis] + np.arange(width), self.window.columns - 1)

@@ -53,9 +53,12 @@ class OutputFormat:
                 return print_ir(module, generic)
 
     def _ptx(self, device_module: Operation) -> str:
+        from sparsert_ir.emit.checks import check_instructions
         from sparsert_ir.emit.ptx import llvm_to_ptx
 
-        return llvm_to_ptx(_llvm_text(device_module), self.architecture)
+        text = _llvm_text(device_module)
+        check_instructions(device_module, self.architecture)
+        return llvm_to_ptx(text, self.architecture)
 
 
 def print_ir(module: ModuleOp, generic: bool) -> str:

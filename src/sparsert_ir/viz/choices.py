@@ -53,8 +53,8 @@ def _here(kernel: Kernel) -> dict[str, str]:
             f"{panels_in_words(panels)}, {loads.min():,} to {loads.max():,} nonzeros each"
         ),
     }
-    if schedule.lowering == "code" and schedule.k_groups > 1:
-        share = float(loads.mean()) / schedule.k_groups
+    if schedule.lowering == "code" and schedule.k_parts > 1:
+        share = float(loads.mean()) / schedule.k_parts
         words["k_groups"] = f"about {share:.0f} multiply-adds of a panel for each thread and column"
     if not kernel.compilation.is_gpu:
         tiles = math.ceil(kernel.n / schedule.columns_per_thread)

@@ -53,3 +53,12 @@ gpu.module @m {
     llvm.return
   }
 }
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected three sizes of a cluster of at most 8 blocks, got [1, 1, 16]}}
+gpu.module @m {
+  llvm.func @f() attributes {nvvm.kernel, nvvm.cluster_dim = array<i32: 1, 1, 16>} {
+    llvm.return
+  }
+}

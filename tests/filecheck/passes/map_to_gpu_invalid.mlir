@@ -55,7 +55,7 @@ func.func @f(%x: tensor<4x8xf32>, %r: tensor<3x8xf32>) -> tensor<3x8xf32> {
 
 // -----
 
-// expected-error@unknown {{schedule: expected k_groups = 2, the K groups of the product, got 4; run sparsert-split-k for others}}
+// expected-error@unknown {{schedule: expected k_groups * cluster = 2, the K groups of the product, got 4; run sparsert-split-k for others}}
 func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, k_groups = 4> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 2, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
@@ -68,5 +68,41 @@ func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
 func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, k_groups = 2, chunk = 8> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 2, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  func.return %0 : tensor<3x8xf32>
+}
+
+// -----
+
+// expected-error@unknown {{schedule: cluster = 2 needs column_tiles = 1, got 2}}
+func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, cluster = 2, column_tiles = 2> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 2, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  func.return %0 : tensor<3x8xf32>
+}
+
+// -----
+
+// expected-error@unknown {{schedule: cluster = 2 with sums in f16 needs an even columns_per_thread, got 1}}
+func.func @f(%x: tensor<4x8xf16>) -> tensor<3x8xf16> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf16> : tensor<3x4xf16, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, cluster = 2> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 2, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf16, #sparsert.csr>, tensor<4x8xf16> -> tensor<3x8xf16>
+  func.return %0 : tensor<3x8xf16>
+}
+
+// -----
+
+// expected-error@unknown {{partial sums must fit in 49152 bytes of workgroup memory, got 49160}}
+func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, k_groups = 2, cluster = 2, threads = 512, columns_per_thread = 4> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]> : tensor<2x5xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  func.return %0 : tensor<3x8xf32>
+}
+
+// -----
+
+// expected-error@unknown {{schedule: expected k_groups * cluster = 2, the K groups of the product, got 4; run sparsert-split-k for others}}
+func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, cluster = 4> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 2, 4], [0, 2, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
   func.return %0 : tensor<3x8xf32>
 }

@@ -5,6 +5,7 @@ tiled    (tensor.py)   `tiled_spmm`: row panels and K groups decided
 thread   (thread.py)   any panel: `panel_product`, `write_panel`; a known panel: `accumulate`,
                        `write_rows`; lanes: `load_columns`, `store_columns`; which columns:
                        `first_column`, `column_tiles`
+cluster  (cluster.py)  sums from block to block: `open_inbox`, `send_columns`, `await_inbox`
 pointer  (pointer.py)  `ptr_accumulate`, `ptr_write_rows`: translated to LLVM IR text in bulk
 
 A pattern is never one operation per nonzero: `accumulate` holds a whole run of multiply-adds as
@@ -22,6 +23,7 @@ from sparsert_ir.dialects.sparsert.attributes import (
     WindowAttr,
 )
 from sparsert_ir.dialects.sparsert.checks import lane_element, lane_width
+from sparsert_ir.dialects.sparsert.cluster import AwaitInboxOp, OpenInboxOp, SendColumnsOp
 from sparsert_ir.dialects.sparsert.pointer import PtrAccumulateOp, PtrWriteRowsOp
 from sparsert_ir.dialects.sparsert.tensor import (
     BiasAddOp,
@@ -62,6 +64,9 @@ Sparsert = Dialect(
         AccumulateOp,
         WritePanelOp,
         WriteRowsOp,
+        OpenInboxOp,
+        SendColumnsOp,
+        AwaitInboxOp,
         PtrAccumulateOp,
         PtrWriteRowsOp,
     ],
@@ -72,6 +77,7 @@ __all__ = [
     "AccumulateOp",
     "Activation",
     "ActivationAttr",
+    "AwaitInboxOp",
     "BiasAddOp",
     "CSRAttr",
     "ColumnTilesOp",
@@ -79,6 +85,7 @@ __all__ = [
     "Conv2dOp",
     "FirstColumnOp",
     "LoadColumnsOp",
+    "OpenInboxOp",
     "PanelProductOp",
     "Product",
     "PtrAccumulateOp",
@@ -86,6 +93,7 @@ __all__ = [
     "ReluOp",
     "ResidualAddOp",
     "ScheduleAttr",
+    "SendColumnsOp",
     "Sparsert",
     "SpmmOp",
     "StoreColumnsOp",

@@ -64,3 +64,21 @@ gpu.module @kernels {
     gpu.return
   }
 }
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected three cluster sizes of 1 or more, of at most 8 blocks together, got [4, 4, 1]}}
+  gpu.func @kernel() kernel threads(32, 1, 1) clusters(4, 4, 1) {
+    gpu.return
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'gpu.func': expected three cluster sizes of 1 or more, of at most 8 blocks together, got [2]}}
+  gpu.func @kernel() kernel clusters(2) {
+    gpu.return
+  }
+}

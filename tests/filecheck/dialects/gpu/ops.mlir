@@ -25,6 +25,10 @@ gpu.module @kernels {
     // CHECK: gpu.return
     gpu.return
   }
+  // CHECK: gpu.func @pairs() kernel threads(32, 2, 1) clusters(1, 1, 2) {
+  gpu.func @pairs() kernel threads(32, 2, 1) clusters(1, 1, 2) {
+    gpu.return
+  }
   // CHECK: gpu.func @device() {
   gpu.func @device() {
     gpu.return

@@ -34,6 +34,28 @@ func.func @shuffles(%v: f32) {
   func.return
 }
 
+// CHECK-LABEL: func.func @clusters
+// CHECK-SAME: (%[[P:.*]]: !llvm.ptr<3>, %[[N:.*]]: i32, %[[V:.*]]: vector<2xf32>)
+func.func @clusters(%p: !llvm.ptr<3>, %n: i32, %v: vector<2xf32>) {
+  // CHECK: nvvm.mbarrier.init %[[P]], %[[N]] : !llvm.ptr<3>
+  // CHECK: nvvm.fence.mbarrier.init
+  // CHECK: nvvm.mbarrier.arrive.expect_tx %[[P]], %[[N]] : !llvm.ptr<3>
+  // CHECK: nvvm.cluster.arrive.relaxed
+  // CHECK: nvvm.cluster.wait
+  // CHECK: %[[Q:.*]] = nvvm.mapa %[[P]], %[[N]] : !llvm.ptr<3> -> !llvm.ptr<7>
+  // CHECK: nvvm.st.async %[[V]], %[[Q]], %[[Q]] : vector<2xf32>, !llvm.ptr<7>
+  // CHECK: nvvm.mbarrier.try_wait.parity %[[P]], %[[N]] : !llvm.ptr<3>
+  nvvm.mbarrier.init %p, %n : !llvm.ptr<3>
+  nvvm.fence.mbarrier.init
+  nvvm.mbarrier.arrive.expect_tx %p, %n : !llvm.ptr<3>
+  nvvm.cluster.arrive.relaxed
+  nvvm.cluster.wait
+  %q = nvvm.mapa %p, %n : !llvm.ptr<3> -> !llvm.ptr<7>
+  nvvm.st.async %v, %q, %q : vector<2xf32>, !llvm.ptr<7>
+  nvvm.mbarrier.try_wait.parity %p, %n : !llvm.ptr<3>
+  func.return
+}
+
 // CHECK-LABEL: func.func @overlapping_launches
 func.func @overlapping_launches() {
   // CHECK: nvvm.griddepcontrol.wait

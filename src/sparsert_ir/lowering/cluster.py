@@ -1,0 +1,81 @@
+"""Sums sent from block to block become asynchronous stores that a barrier object counts."""
+
+from collections.abc import Sequence
+
+from xdsl.dialects import cf, llvm
+from xdsl.dialects.llvm import ICmpPredicateFlag as Predicate
+from xdsl.ir import SSAValue
+
+from sparsert_ir.dialects import nvvm
+from sparsert_ir.dialects.sparsert import (
+    AwaitInboxOp,
+    OpenInboxOp,
+    SendColumnsOp,
+    lane_element,
+    lane_width,
+)
+from sparsert_ir.errors import IRError
+from sparsert_ir.lowering.control_flow import compare
+from sparsert_ir.lowering.function import FunctionLowering, Rules, rule
+from sparsert_ir.lowering.memory import array_of, element_bytes, linear_index
+
+_WORD = 4
+_FIRST_PHASE = 0
+
+
+def lower_open_inbox(lowering: FunctionLowering, op: OpenInboxOp) -> Sequence[SSAValue]:
+    """The block's first thread makes the barrier object; nobody goes on before all have one."""
+    signal, rows = lowering.values([op.signal, op.rows])
+    kind = array_of(op.inbox)
+    row_bytes = kind.get_shape()[-1] * element_bytes(kind.element_type)
+    make, meet = lowering.new_block([]), lowering.new_block([])
+    lowering.do(cf.ConditionalBranchOp(_is_first_thread(lowering), make, [], meet, []))
+    lowering.start(make)
+    lowering.do(nvvm.MbarrierInitOp(signal, lowering.integer(1)))
+    lowering.do(nvvm.FenceMbarrierInitOp())
+    expected = lowering.insert(llvm.MulOp(rows, lowering.integer(row_bytes)))
+    lowering.do(nvvm.MbarrierArriveExpectTxOp(signal, expected))
+    lowering.branch(meet)
+    lowering.start(meet)
+    lowering.do(nvvm.ClusterArriveRelaxedOp())
+    lowering.do(nvvm.ClusterWaitOp())
+    return []
+
+
+def _is_first_thread(lowering: FunctionLowering) -> SSAValue:
+    x, y, z = (
+        lowering.insert(number())
+        for number in (nvvm.ThreadIdXOp, nvvm.ThreadIdYOp, nvvm.ThreadIdZOp)
+    )
+    any_bit = lowering.insert(llvm.OrOp(lowering.insert(llvm.OrOp(x, y)), z))
+    return compare(lowering, any_bit, lowering.integer(0), Predicate.EQ)
+
+
+def lower_send_columns(lowering: FunctionLowering, op: SendColumnsOp) -> Sequence[SSAValue]:
+    kind, lane = array_of(op.inbox), op.value.type
+    size = lane_width(lane) * element_bytes(lane_element(lane))
+    if size % _WORD:
+        raise IRError(
+            f"sparsert-convert-to-llvm: expected {op.name} of whole words of {_WORD} bytes, got"
+            f" {lane}; give each thread two columns"
+        )
+    block = lowering.value(op.block)
+    inbox = lowering.insert(nvvm.MapaOp(lowering.value(op.inbox), block))
+    signal = lowering.insert(nvvm.MapaOp(lowering.value(op.signal), block))
+    position = linear_index(lowering, kind, lowering.values(op.indices))
+    pointer = lowering.element_pointer(inbox, position, kind.element_type)
+    lowering.do(nvvm.StAsyncOp(lowering.value(op.value), pointer, signal))
+    return []
+
+
+def lower_await_inbox(lowering: FunctionLowering, op: AwaitInboxOp) -> Sequence[SSAValue]:
+    signal = lowering.value(op.signal)
+    lowering.do(nvvm.MbarrierWaitParityOp(signal, lowering.integer(_FIRST_PHASE)))
+    return []
+
+
+CLUSTER: Rules = {
+    OpenInboxOp: rule(lower_open_inbox),
+    SendColumnsOp: rule(lower_send_columns),
+    AwaitInboxOp: rule(lower_await_inbox),
+}
