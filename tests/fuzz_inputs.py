@@ -58,7 +58,7 @@ _FRAGMENTS = (
 )
 _KNOBS = (
     "rows_per_panel", "k_groups", "columns_per_thread", "threads", "column_tiles",
-    "panels_per_block", "fold_length", *_KNOB_WORDS,
+    "panels_per_block", "fold_length", "cluster", *_KNOB_WORDS,
 )
 # fmt: on
 
