@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from xdsl.dialects import cf, llvm
 from xdsl.dialects.llvm import ICmpPredicateFlag as Predicate
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.dialects.sparsert import (
@@ -25,6 +25,7 @@ _FIRST_PHASE = 0
 
 def lower_open_inbox(lowering: FunctionLowering, op: OpenInboxOp) -> Sequence[SSAValue]:
     """The block's first thread makes the barrier object; nobody goes on before all have one."""
+    _check_in_kernel(lowering, op)
     signal, rows = lowering.values([op.signal, op.rows])
     kind = array_of(op.inbox)
     row_bytes = kind.get_shape()[-1] * element_bytes(kind.element_type)
@@ -42,6 +43,11 @@ def lower_open_inbox(lowering: FunctionLowering, op: OpenInboxOp) -> Sequence[SS
     return []
 
 
+def _check_in_kernel(lowering: FunctionLowering, op: Operation) -> None:
+    if not lowering.target.is_gpu:
+        raise IRError(f"sparsert-convert-to-llvm: expected {op.name} in a kernel, got it on a host")
+
+
 def _is_first_thread(lowering: FunctionLowering) -> SSAValue:
     x, y, z = (
         lowering.insert(number())
@@ -52,6 +58,7 @@ def _is_first_thread(lowering: FunctionLowering) -> SSAValue:
 
 
 def lower_send_columns(lowering: FunctionLowering, op: SendColumnsOp) -> Sequence[SSAValue]:
+    _check_in_kernel(lowering, op)
     kind, lane = array_of(op.inbox), op.value.type
     size = lane_width(lane) * element_bytes(lane_element(lane))
     if size % _WORD:
@@ -69,6 +76,7 @@ def lower_send_columns(lowering: FunctionLowering, op: SendColumnsOp) -> Sequenc
 
 
 def lower_await_inbox(lowering: FunctionLowering, op: AwaitInboxOp) -> Sequence[SSAValue]:
+    _check_in_kernel(lowering, op)
     signal = lowering.value(op.signal)
     lowering.do(nvvm.MbarrierWaitParityOp(signal, lowering.integer(_FIRST_PHASE)))
     return []
