@@ -45,14 +45,12 @@ PIPELINES: dict[str, str] = {
     ),
     "sparsert-cpu-pipeline": (
         "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-schedule{target=cpu},"
-        "sparsert-partition,sparsert-map-to-cpu,sparsert-vectorize,"
-        "sparsert-pack-pattern,sparsert-convert-to-llvm"
+        "sparsert-partition,sparsert-map-to-cpu,sparsert-pack-pattern,sparsert-convert-to-llvm"
     ),
     "sparsert-cpu-code-pipeline": (
         "sparsert-import-linalg,sparsert-fuse-epilogue,"
         "sparsert-schedule{target=cpu lowering=code},"
-        "sparsert-partition,sparsert-map-to-cpu,sparsert-vectorize,"
-        "sparsert-unroll-pattern,sparsert-convert-to-llvm"
+        "sparsert-partition,sparsert-map-to-cpu,sparsert-unroll-pattern,sparsert-convert-to-llvm"
     ),
 }
 """Pipeline name -> passes, in the syntax of `sparsert-opt -p`."""

@@ -4,7 +4,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from sparsert_ir.cpu_convolution import convolution
+from sparsert_ir.cpu_convolution import TiledConvolution
 from sparsert_ir.cpu_tiles import TiledProduct
 from sparsert_ir.kernel_function import product_functions
 
@@ -18,8 +18,9 @@ class MapToCpu(ModulePass):
     tile of x is first copied to a dense buffer, which threads bring along, in the element type of
     the sums; every panel then reads the copy.
 
-    A convolution becomes `@NAME`, which makes a padded copy of x (see `sparsert_ir.padding`), and
-    the functions that it calls; the lanes of its kernel are one column wide.
+    A tile of a convolution has as many whole lines of an image as `columns_per_thread` columns
+    hold, at least one; it is computed from a padded copy of what it reads (see
+    `sparsert_ir.padding`), made in the buffer.
 
     Requires: as `sparsert-map-to-gpu`; one K group; a schedule without knobs of GPUs.
     Guarantees: memrefs instead of tensors; arguments are the inputs, y, the buffer where there is
@@ -35,7 +36,7 @@ class MapToCpu(ModulePass):
             if window is None:
                 made = TiledProduct(product).functions()
             else:
-                made = convolution(product, window.data)
+                made = TiledConvolution(product, window.data).functions()
             for one in made:
                 op.body.block.insert_op_before(one, product.function)
             product.function.detach()

@@ -62,14 +62,15 @@ class ChooseSchedule(ModulePass):
         rows, depth = cast(TensorType[Attribute], product.weight.type).get_shape()
         x = cast(TensorType[Attribute], product.x.type)
         dtype = str(x.element_type)
-        if isinstance(product, Conv2dOp):
-            target = "sm_80" if self.target == "gpu" else "cpu"
-            lowering = "data" if self.lowering == "data" else "code"
-            return default_convolution((rows, depth), product.window.data, dtype, target, lowering)
-        columns = x.get_shape()[1]
-        if self.target == "cpu":
-            return default_cpu_schedule((rows, depth), columns, dtype)
         weight = product.weight.owner
         nonzeros = weight.values.get_shape()[0] if isinstance(weight, ConstantOp) else None
         lowering = "data" if self.lowering == "data" else "code"
+        if isinstance(product, Conv2dOp):
+            target = "sm_80" if self.target == "gpu" else "cpu"
+            return default_convolution(
+                (rows, depth), product.window.data, dtype, target, lowering, nonzeros
+            )
+        columns = x.get_shape()[1]
+        if self.target == "cpu":
+            return default_cpu_schedule((rows, depth), columns, dtype)
         return default_gpu_schedule((rows, depth), columns, dtype, nonzeros, lowering)

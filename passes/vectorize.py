@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from xdsl.context import Context
-from xdsl.dialects import arith, func, memref, vector
+from xdsl.dialects import arith, memref, vector
 from xdsl.dialects.builtin import (
     IntegerAttr,
     IntegerType,
@@ -19,7 +19,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from sparsert_ir.building import Code, array_type
-from sparsert_ir.cpu_tiles import KERNEL
+from sparsert_ir.cpu_functions import KERNEL
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import (
     ColumnTilesOp,
@@ -39,15 +39,16 @@ _ELEMENTWISE = (arith.AddfOp, arith.MaximumfOp, arith.ExtFOp, arith.TruncFOp)
 
 @dataclass(frozen=True)
 class Vectorize(ModulePass):
-    """Widen every lane from one column to `columns-per-thread` (default: the schedule's).
+    """Widen every lane of a kernel from one column to `columns-per-thread` (default: the
+    schedule's).
 
     f16 lanes become pairs that one `fma.rn.f16x2` multiplies. Two columns of f16 work for any N;
-    otherwise N must be a multiple of the width, on a GPU a power of two, so that every access is
+    otherwise the width must be a power of two and N a multiple of it, so that every access is
     aligned.
 
     On a CPU, tiles have their width from the start: another one here is a ScheduleError.
 
-    Requires: a mapping pass; lanes of one column; the pattern not yet unrolled.
+    Requires: `sparsert-map-to-gpu`; lanes of one column; the pattern not yet unrolled.
     Guarantees: the same result with fewer threads; the launch covers all columns; the kernel's
     schedule says so.
     """
@@ -62,11 +63,6 @@ class Vectorize(ModulePass):
                 self._widen_module(op, holder)
             elif KERNEL in holder.attributes:
                 self._check_tiles(holder)
-            elif isinstance(holder, func.FuncOp) and "sparsert.schedule" in holder.attributes:
-                width = self._width(holder)
-                if width > 1:
-                    _check_fits(holder, width)
-                    _widen_ops(holder, width)
 
     def _widen_module(self, module: ModuleOp, kernels: gpu.ModuleOp) -> None:
         for kernel in kernels.body.block.ops:
@@ -115,18 +111,6 @@ def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
             f"schedule: columns_per_thread = {width} needs a number of columns that is a multiple"
             f" of it (or pairs of f16), got N = {columns}"
         )
-
-
-def _check_fits(kernel: func.FuncOp, width: int) -> None:
-    """A lane that is moved back to end at the last column needs that many columns."""
-    for op in kernel.walk():
-        if isinstance(op, FirstColumnOp) and op.within is not None:
-            columns = op.within.value.data
-            if columns < width:
-                raise ScheduleError(
-                    f"schedule: columns_per_thread = {width} needs at least as many columns, got"
-                    f" N = {columns}"
-                )
 
 
 def _widen_workgroup_memory(kernels: gpu.ModuleOp, width: int) -> None:

@@ -12,7 +12,6 @@ from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import NUMPY_TYPES, Layer, array_shapes
-from sparsert_ir.padding import padded_copy
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
 
@@ -62,12 +61,12 @@ def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
     window = draw(windows(groups * inputs) | _pointwise(groups * inputs))
     dtype = draw(st.sampled_from(("f32", "f16")))
     on_cpu = pipeline in (CPU_DATA, CPU_CODE)
-    columns = _neighbours(window) if on_cpu else window.columns
-    given = data_schedules(dtype) if pipeline == GPU_DATA else schedules(pipeline, columns, dtype)
+    given = data_schedules(dtype)
+    if pipeline != GPU_DATA:
+        given = schedules(pipeline, window.columns, dtype)
     schedule = draw(st.none() | given)
     if schedule is not None and on_cpu:
-        width = min(schedule.columns_per_thread, columns)
-        schedule = replace(schedule, columns_per_thread=width, staging="none")
+        schedule = replace(schedule, staging="none")
     if schedule is not None and pipeline == GPU_DATA:
         assume(schedule.threads % (schedule.columns_per_thread * schedule.column_groups) == 0)
     elif schedule is not None and not on_cpu:
@@ -96,11 +95,6 @@ def _pointwise(draw: st.DrawFn, channels: int) -> Window:
         image=(draw(st.integers(1, 5)), draw(st.integers(1, 5))),
         layout=draw(st.sampled_from(("nchw", "nhwc"))),
     )
-
-
-def _neighbours(window: Window) -> int:
-    """Columns that a CPU's lanes run along."""
-    return padded_copy(window).columns
 
 
 @dataclass(frozen=True, eq=False)

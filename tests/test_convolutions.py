@@ -1,6 +1,7 @@
 """Convolutions mean the same at every stage, and compiled code computes what they mean."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from compiling import compile_convolution
 from hypothesis import given
 from hypothesis import strategies as st
 from random_convolutions import (
-    Case,
+    Example,
     convolutions,
     convolve,
     real_numbers,
@@ -25,11 +26,21 @@ import sparsert_ir
 from sparsert_ir import compile_conv2d
 from sparsert_ir.context import make_context
 from sparsert_ir.convolution import filter_matrix
+from sparsert_ir.convolution_schedules import convolution_threads
+from sparsert_ir.cpu_convolution_model import (
+    ConvolutionFacts,
+    best_cpu_convolution,
+    cpu_convolution_candidates,
+    predict_cpu_convolution,
+)
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError
 from sparsert_ir.frontend import Layer
-from sparsert_ir.padding import copied_range, padded_copy
+from sparsert_ir.host_threads import available_cores
+from sparsert_ir.image_tiles import ImageTiles, image_tiles
+from sparsert_ir.padding import copied_columns
 from sparsert_ir.pipeline import run_passes
+from sparsert_ir.row_packing import LONG_ROW
 from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
@@ -64,20 +75,24 @@ def test_every_stage_is_exact_on_whole_numbers(pipeline: str, data: st.DataObjec
 @PIPELINES
 @given(data=st.data())
 def test_mapping_passes_keep_every_bit(pipeline: str, data: st.DataObject) -> None:
-    case = data.draw(convolutions(pipeline))
-    example = real_numbers(case)
+    example = real_numbers(data.draw(convolutions(pipeline)))
     before: Array | None = None
     for stage, module in stages(example.layer, pipeline):
         y = run(module, NAME, example.arguments)
-        if before is not None and stage in KEEP_EVERY_BIT and not _unfolds(case, stage):
+        if before is not None and stage in KEEP_EVERY_BIT and not _adds_otherwise(example, stage):
             np.testing.assert_array_equal(_bits(y), _bits(before), err_msg=f"after {stage}")
         before = y
 
 
-def _unfolds(case: Case, stage: str) -> bool:
-    """Loops over packed nonzeros add each product in f32, which `folded` allows."""
-    folded = case.schedule is not None and case.schedule.accumulation == "folded"
-    return folded and stage == "sparsert-pack-pattern"
+def _adds_otherwise(example: Example, stage: str) -> bool:
+    """The padded copy is in f32 where sums are, which `folded` allows; loops over packed nonzeros
+    deal those of long rows to several sums.
+    """
+    schedule, matrix = example.layer.schedule, example.layer.matrix
+    if stage == "sparsert-pack-pattern":
+        return matrix.nonzeros >= LONG_ROW * matrix.shape[0]
+    folded = schedule is not None and schedule.accumulation == "folded"
+    return folded and stage == "sparsert-map-to-cpu"
 
 
 def _bits(array: Array) -> Array:
@@ -172,33 +187,43 @@ def test_window_geometry_is_that_of_its_definition(window: st.DataObject) -> Non
 
 
 @given(data=st.data())
-def test_padded_copy_holds_every_tap_at_its_position(data: st.DataObject) -> None:
+def test_padded_copy_of_each_tile_holds_every_tap_at_its_position(data: st.DataObject) -> None:
     w = data.draw(windows(2))
-    copy = padded_copy(w)
-    x = np.arange(1, np.prod(w.array_shape) + 1).reshape(w.array_shape)
-    images = x if w.layout == "nchw" else x.transpose(0, 3, 1, 2)
-    planes = (copy.down.phases.size, copy.right.phases.size)
-    flat = np.zeros((w.batch, w.channels, *planes, copy.down.size, copy.right.size), np.int64)
-    for i, down in enumerate(copy.down.phases.tolist()):
-        for j, right in enumerate(copy.right.phases.tolist()):
-            rows = np.arange(*copied_range(w, 0, down, copy.down.size))
-            columns = np.arange(*copied_range(w, 1, right, copy.right.size))
-            y = rows * w.strides[0] + down - w.padding[0]
-            source = columns * w.strides[1] + right - w.padding[1]
-            block = images[:, :, y[:, np.newaxis], source]
-            flat[:, :, i, j, rows[:, np.newaxis], columns] = block
-    for image in range(w.batch):
-        elements = flat[image].reshape(-1)
+    tiles = image_tiles(w, data.draw(st.integers(1, 60)))
+    copy, x = tiles.copy, np.arange(1, np.prod(w.array_shape) + 1).reshape(w.array_shape)
+    for tile in range(tiles.count):
+        image, number = divmod(tile, tiles.per_image)
+        line = number * tiles.lines
+        present = min(tiles.lines, w.output[0] - line)
+        elements = _copied(tiles, x, image, line)
+        pixels = np.arange(present * w.output[1]) + line * w.output[1] + image * w.pixels
         for k in range(w.depth):
-            line = elements[copy.positions[k] : copy.positions[k] + copy.columns]
-            padded = np.zeros(w.output[0] * copy.pitch, np.int64)
-            padded[: line.size] = line
-            seen = padded.reshape(w.output[0], copy.pitch)[:, : w.output[1]]
-            pixels = np.arange(w.pixels) + image * w.pixels
+            taken = elements[copy.positions[k] :][: copy.columns]
+            seen = np.zeros(tiles.lines * copy.pitch, np.int64)
+            seen[: taken.size] = taken
+            seen = seen.reshape(tiles.lines, copy.pitch)[:present, : w.output[1]]
             inside = w.inside(k, pixels)
             place = w.row_offsets(k) + w.column_offsets(pixels)
             expected = np.where(inside, x.reshape(-1)[np.where(inside, place, 0)], 0)
             np.testing.assert_array_equal(seen.reshape(-1), expected)
+
+
+def _copied(tiles: ImageTiles, x: Array, image: int, line: int) -> Array:
+    """The copy of the tile that begins at that line."""
+    w, copy = tiles.window, tiles.copy
+    images = x if w.layout == "nchw" else x.transpose(0, 3, 1, 2)
+    planes = (copy.down.phases.size, copy.right.phases.size)
+    flat = np.zeros((w.channels, *planes, copy.down.size, copy.right.size), np.int64)
+    for i, down in enumerate(copy.down.phases.tolist()):
+        y = (line + np.arange(copy.down.size)) * w.strides[0] + down - w.padding[0]
+        rows = np.flatnonzero((y >= 0) & (y < w.image[0]))
+        for j, right in enumerate(copy.right.phases.tolist()):
+            columns = np.arange(*copied_columns(w, right, copy.right.size))
+            source = columns * w.strides[1] + right - w.padding[1]
+            flat[:, i, j, rows[:, np.newaxis], columns] = images[image][
+                :, y[rows][:, np.newaxis], source
+            ]
+    return flat.reshape(-1)
 
 
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
@@ -245,10 +270,75 @@ def test_wrong_arguments_are_refused_with_what_was_expected() -> None:
         compile_conv2d(np.full((1, 1, 1, 1), np.nan), (1, 1, 2, 2), target="cpu")
 
 
-def test_a_lane_wider_than_the_copy_is_refused() -> None:
-    schedule = Schedule(lowering="data", rows_per_panel=1, columns_per_thread=16)
-    with pytest.raises(ScheduleError, match="columns_per_thread"):
-        compile_conv2d(np.ones((1, 1, 1, 1)), (1, 1, 3, 3), target="cpu", schedule=schedule)
+@given(height=st.integers(1, 40), width=st.integers(1, 40), columns=st.integers(1, 300))
+def test_tiles_are_whole_lines_of_about_equal_number(height: int, width: int, columns: int) -> None:
+    window = Window(batch=2, channels=1, image=(height, width), kernel=(3, 3), padding=(1, 1, 1, 1))
+    tiles = image_tiles(window, columns)
+    assert (tiles.per_image - 1) * tiles.lines < height <= tiles.per_image * tiles.lines
+    assert tiles.lines == 1 or tiles.copy.columns <= columns
+    assert tiles.count == 2 * tiles.per_image
+    assert tiles.lane(columns) <= min(columns, tiles.copy.columns)
+
+
+@pytest.mark.parametrize("lowering", ["data", "code"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_threads_change_no_bit_of_a_convolution(lowering: Any, layout: Any) -> None:
+    """Parts of tiles and of panels: more threads than there are tiles, too."""
+    random = np.random.default_rng(0)
+    weight = random.standard_normal((9, 5, 3, 3)) * (random.random((9, 5, 3, 3)) < 0.5)
+    shape = (2, 5, 11, 9) if layout == "NCHW" else (2, 11, 9, 5)
+    result = (2, 9, 6, 9) if layout == "NCHW" else (2, 6, 9, 9)
+    x = random.standard_normal(shape).astype(np.float32)
+    residual = random.standard_normal(result).astype(np.float32)
+    schedule = Schedule(lowering=lowering, rows_per_panel=2, columns_per_thread=32)
+    results: list[bytes] = []
+    for threads in (1, 2, 3, 50):
+        kernel = compile_conv2d(
+            weight,
+            shape,
+            stride=(2, 1),
+            padding=1,
+            layout=layout,
+            bias=np.arange(9),
+            activation="relu",
+            residual=True,
+            target="cpu",
+            schedule=schedule,
+            threads=threads,
+        )
+        assert kernel.threads == threads
+        for _ in range(10):
+            y = np.full(result, np.nan, np.float32)
+            results.append(kernel(x, residual, out=y).tobytes())
+    assert set(results) == {results[0]}
+    assert not np.isnan(np.frombuffer(results[0], np.float32)).any()
+
+
+def test_threads_of_a_convolution_are_chosen_and_checked() -> None:
+    few = compile_conv2d(np.ones((1, 1, 1, 1)), (1, 1, 2, 2), target="cpu")
+    assert few.threads == 1
+    with pytest.raises(ArgumentError, match="threads: expected a whole number from 1"):
+        compile_conv2d(np.ones((1, 1, 1, 1)), (1, 1, 2, 2), target="cpu", threads=0)
+    with pytest.raises(ArgumentError, match="threads: expected None for target sm_80"):
+        compile_conv2d(np.ones((1, 1, 1, 1)), (1, 1, 2, 2), target="sm_80", threads=2)
+    window = Window(batch=8, channels=64, image=(56, 56), kernel=(3, 3), padding=(1, 1, 1, 1))
+    facts = ConvolutionFacts(window, 64, 30_000)
+    assert convolution_threads(facts, best_cpu_convolution(facts)) == available_cores()
+
+
+@given(data=st.data())
+def test_the_model_of_a_cpu_chooses_a_candidate_no_slower_than_any(data: st.DataObject) -> None:
+    window = data.draw(windows(3))
+    facts = ConvolutionFacts(window, data.draw(st.integers(1, 99)), data.draw(st.integers(0, 999)))
+    best = best_cpu_convolution(facts)
+    candidates = cpu_convolution_candidates(facts)
+    assert best in candidates
+    fastest = min(predict_cpu_convolution(facts, one) for one in candidates)
+    assert predict_cpu_convolution(facts, best) == fastest
+    more = replace(facts, nonzeros=facts.nonzeros + 1000)
+    assert predict_cpu_convolution(more, best) > fastest
+    with pytest.raises(ScheduleError, match='only lowering = "data" is modelled'):
+        predict_cpu_convolution(facts, Schedule())
 
 
 def test_threads_must_share_the_columns_of_a_tile_evenly() -> None:

@@ -55,6 +55,14 @@ class Code:
     def multiply(self, left: SSAValue, right: SSAValue) -> SSAValue:
         return self.insert(arith.MuliOp(left, right))
 
+    def divide(self, number: SSAValue, size: int) -> tuple[SSAValue, SSAValue]:
+        """Quotient and remainder."""
+        divisor = self.index(size)
+        return (
+            self.insert(arith.DivUIOp(number, divisor)),
+            self.insert(arith.RemUIOp(number, divisor)),
+        )
+
     def minimum(self, left: SSAValue, right: SSAValue) -> SSAValue:
         return self.insert(arith.MinUIOp(left, right))
 

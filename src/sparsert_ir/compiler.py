@@ -12,7 +12,11 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.context import make_context
-from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
+from sparsert_ir.convolution_schedules import (
+    convolution_lowering,
+    convolution_threads,
+    default_convolution,
+)
 from sparsert_ir.cost_model import (
     OVERLAP_FROM,
     architecture_number,
@@ -23,6 +27,7 @@ from sparsert_ir.cost_model import (
     gpu_schedule_for,
     shared_memory_of,
 )
+from sparsert_ir.cpu_convolution_model import ConvolutionFacts
 from sparsert_ir.dense import Array
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
 from sparsert_ir.errors import ArgumentError, ScheduleError
@@ -225,10 +230,7 @@ def nearest_architecture(architecture: str) -> str:
 
 def _threads(layer: Layer, target: str, threads: Any) -> int:
     if threads is None:
-        matrix, schedule = layer.matrix, layer.schedule
-        if target != "cpu" or schedule is None or layer.window is not None:
-            return 1
-        return default_threads(matrix.shape, matrix.nonzeros, layer.columns, schedule)
+        return _default_threads(layer) if target == "cpu" else 1
     if not is_integer(threads) or not 1 <= threads <= _MOST_THREADS:
         raise ArgumentError(
             f"threads: expected a whole number from 1 to {_MOST_THREADS} or None, got {threads!r}"
@@ -236,6 +238,15 @@ def _threads(layer: Layer, target: str, threads: Any) -> int:
     if target != "cpu":
         raise ArgumentError(f"threads: expected None for target {target}, got {threads!r}")
     return int(threads)
+
+
+def _default_threads(layer: Layer) -> int:
+    matrix, schedule = layer.matrix, layer.schedule
+    assert schedule is not None
+    if layer.window is not None:
+        facts = ConvolutionFacts(layer.window, matrix.shape[0], matrix.nonzeros, layer.dtype)
+        return convolution_threads(facts, schedule)
+    return default_threads(matrix.shape, matrix.nonzeros, layer.columns, schedule)
 
 
 def make_layer(
@@ -357,7 +368,7 @@ def default_schedule(
         if lowering is None and target != "cpu":
             lowering = convolution_lowering(matrix.shape, matrix.nonzeros, code_budget).lowering
         chosen = default_convolution(
-            matrix.shape, layer.window, layer.dtype, target, lowering or "data"
+            matrix.shape, layer.window, layer.dtype, target, lowering or "data", matrix.nonzeros
         )
         return chosen if lowering is None else replace(chosen, lowering=lowering)
     if target == "cpu":

@@ -42,6 +42,7 @@ def compile_conv2d(
     schedule: Schedule | None = None,
     name: str = "conv2d",
     code_budget: int = CODE_BUDGET,
+    threads: int | None = None,
 ) -> Kernel:
     """Compile a 2-D convolution (cross-correlation, as in torch) with this one filter.
 
@@ -67,7 +68,7 @@ def compile_conv2d(
         matrix, 1, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
     layer = replace(layer, columns=window.columns, window=window)
-    return compile_layer(layer, kind, schedule, lowering, code_budget)
+    return compile_layer(layer, kind, schedule, lowering, code_budget, threads)
 
 
 def _window(

@@ -11,13 +11,17 @@ from sparsert_ir.cost_model import (
     architecture_number,
     readable_bytes,
 )
+from sparsert_ir.cpu_convolution_model import (
+    ConvolutionFacts,
+    best_cpu_convolution,
+    predict_cpu_convolution,
+)
+from sparsert_ir.cpu_model import threads_that_pay
 from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
-from sparsert_ir.padding import padded_copy
+from sparsert_ir.host_threads import available_cores
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.window import Window
 
-_WIDEST_LANE = 128
-"""Columns whose sums fill the vector registers of a CPU."""
 _USUAL_HEIGHT = 8
 """Rows of a panel, for the estimate of how much code a filter becomes."""
 
@@ -40,16 +44,24 @@ def default_convolution(
     dtype: str,
     target: str,
     lowering: Lowering = "code",
+    nonzeros: int | None = None,
 ) -> Schedule:
     """A schedule for "cpu", which takes data only, or the architecture of a GPU.
 
-    shape: of the matrix, O x K.
+    shape: of the matrix, O x K. nonzeros: None: unknown, taken as a tenth of it.
     """
     if target == "cpu":
-        return _cpu_schedule(padded_copy(window).columns, dtype)
+        count = shape[0] * shape[1] // 10 if nonzeros is None else nonzeros
+        return best_cpu_convolution(ConvolutionFacts(window, shape[0], count, dtype))
     if lowering == "data":
         return _gathering_schedule(dtype, target)
     return gpu_candidates(shape, window, dtype, target)[0]
+
+
+def convolution_threads(facts: ConvolutionFacts, schedule: Schedule) -> int:
+    """Threads for a call on a CPU; code counts as data does."""
+    alone = predict_cpu_convolution(facts, replace(schedule, lowering="data"))
+    return threads_that_pay(alone, available_cores())
 
 
 def _gathering_schedule(dtype: str, architecture: str) -> Schedule:
@@ -68,20 +80,6 @@ def _gathering_schedule(dtype: str, architecture: str) -> Schedule:
         stages=4,
         accumulation="f32" if half else "plain",
         launch="overlapped" if overlap else "serial",
-    )
-
-
-def _cpu_schedule(columns: int, dtype: str) -> Schedule:
-    """One row at a time over as many columns of the padded copy as fill the registers."""
-    width = 1
-    while width * 2 <= min(columns, _WIDEST_LANE):
-        width *= 2
-    return Schedule(
-        lowering="data",
-        rows_per_panel=1,
-        threads=1,
-        columns_per_thread=width,
-        accumulation="f32" if dtype == "f16" else "plain",
     )
 
 

@@ -1,161 +1,108 @@
-"""Host functions that compute a convolution on a padded copy of x."""
+"""The functions that a convolution becomes on a CPU: loops over tiles of images and panels."""
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from xdsl.dialects import func, memref
-from xdsl.dialects.builtin import IndexType, MemRefType, UnitAttr
-from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.dialects.builtin import VectorType
+from xdsl.ir import Attribute, Operation, SSAValue
 
-from sparsert_ir.building import Code, Values
+from sparsert_ir.building import Code
+from sparsert_ir.cpu_functions import KernelFunctions, Share
 from sparsert_ir.dense import to_dense
-from sparsert_ir.dialects.sparsert import (
-    ColumnTilesOp,
-    FirstColumnOp,
-    PanelProductOp,
-    StoreColumnsOp,
-)
-from sparsert_ir.image_loops import ResultWriter, copy_function, copy_type
+from sparsert_ir.dialects.sparsert import FirstColumnOp, PanelProductOp, StoreColumnsOp
+from sparsert_ir.image_copy import TileCopy
+from sparsert_ir.image_results import ResultWriter
+from sparsert_ir.image_tiles import ImageTiles, image_tiles
 from sparsert_ir.kernel_function import ProductFunction
-from sparsert_ir.padding import PaddedCopy, padded_copy
 from sparsert_ir.window import Window
 
-IMAGE_KERNEL = "sparsert.image_kernel"
-"""Attribute of a function that computes a range of panels for all images."""
 
-
-def kernel_function(
-    product: ProductFunction,
-    types: Sequence[Attribute],
-    one_panel: Callable[[Code, Values, SSAValue], None],
-    begin_with: Callable[[Code], Values] = lambda _: [],
-    end_with: Callable[[Code, Values], object] = lambda _, __: None,
-) -> func.FuncOp:
-    """`@name_panels(arrays, begin, end)`: a loop over panels [begin, end).
-
-    `one_panel` gets the arrays and what `begin_with` made, which `end_with` gets in the end.
+@dataclass(frozen=True)
+class TiledConvolution:
+    """A convolution whose result is computed tile by tile, each from a padded copy of what it
+    reads, in the element type of the sums.
     """
-    all_types = [*types, IndexType(), IndexType()]
-    block = Block(arg_types=all_types)
-    code = Code(block)
-    *buffers, begin, end = block.args
-    made = begin_with(code)
 
-    def body(inner: Code, panel: SSAValue) -> None:
-        one_panel(inner, [*made, *buffers], panel)
+    product: ProductFunction
+    window: Window
 
-    code.loop(begin, end, code.index(1), body)
-    end_with(code, made)
-    code.do(func.ReturnOp())
-    kernel = func.FuncOp(_kernel_name(product), (all_types, []), Region(block))
-    kernel.attributes["sparsert.schedule"] = product.schedule_attr()
-    kernel.attributes[IMAGE_KERNEL] = UnitAttr()
-    return kernel
+    @property
+    def tiles(self) -> ImageTiles:
+        return image_tiles(self.window, self.product.schedule.columns_per_thread)
 
+    @property
+    def lane_width(self) -> int:
+        return self.tiles.lane(self.product.schedule.columns_per_thread)
 
-def call_kernel(code: Code, product: ProductFunction, arrays: Values) -> None:
-    """Call the kernel for all panels."""
-    bounds = [code.index(0), code.index(product.panel_count)]
-    code.do(func.CallOp(_kernel_name(product), [*arrays, *bounds], []))
+    def lane(self) -> Attribute:
+        """What a row is summed in."""
+        kind = self.product.sum_type
+        return kind if self.lane_width == 1 else VectorType(kind, [self.lane_width])
 
-
-def _kernel_name(product: ProductFunction) -> str:
-    return f"{product.name}_panels"
-
-
-def convolution(product: ProductFunction, window: Window) -> list[Operation]:
-    """Functions and tables of a convolution; the first function is the one to call."""
-    copy = padded_copy(window)
-    kind = copy_type(window, copy, product.element_type)
-    writer = ResultWriter(product, window, copy, f"{product.name}_results")
-    pad = copy_function(f"{product.name}_pad", window, copy, product.element_type)
-    caller = _caller(product, kind, pad.sym_name.data)
-    return [caller, *writer.tables(), pad, writer.function(), _kernel(product, writer, kind)]
-
-
-def _caller(product: ProductFunction, copy: MemRefType[Attribute], pad: str) -> func.FuncOp:
-    types = product.buffer_types()
-    block = Block(arg_types=types)
-    code = Code(block)
-    x = block.args[product.position(product.product.x)]
-    padded = code.insert(_allocation(copy))
-    code.do(func.CallOp(pad, [x, padded], []))
-    call_kernel(code, product, [padded, *_outputs(product, block.args)])
-    code.do(memref.DeallocOp.get(padded))
-    code.do(func.ReturnOp())
-    return func.FuncOp(product.name, (types, []), Region(block))
-
-
-def _allocation(kind: MemRefType[Attribute]) -> memref.AllocOp:
-    return memref.AllocOp([], [], kind)
-
-
-def _outputs(product: ProductFunction, arrays: Values) -> list[SSAValue]:
-    """The residual, where there is one, and y."""
-    residual = product.product.residual
-    before = [] if residual is None else [arrays[product.position(residual)]]
-    return [*before, arrays[-1]]
-
-
-def _kernel(
-    product: ProductFunction, writer: ResultWriter, copy: MemRefType[Attribute]
-) -> func.FuncOp:
-    """For each panel and image: all sums into memory of the kernel's own, then the results."""
-
-    def one_panel(code: Code, arrays: Values, panel: SSAValue) -> None:
-        sums, padded, *outputs = arrays
-
-        def one_image(inner: Code, image: SSAValue) -> None:
-            _write_sums(inner, product, writer, (sums, padded), panel, image)
-            inner.do(func.CallOp(writer.name, [sums, *outputs, panel, image], []))
-
-        code.loop(code.index(0), code.index(writer.window.batch), code.index(1), one_image)
-
-    y_type = product.buffer_types()[-1]
-    has_residual = product.product.residual is not None
-    return kernel_function(
-        product,
-        [copy, *([y_type] * (2 if has_residual else 1))],
-        one_panel,
-        lambda code: [code.insert(_allocation(writer.sums_type()))],
-        lambda code, made: code.do(memref.DeallocOp.get(made[0])),
-    )
-
-
-def _write_sums(
-    code: Code,
-    product: ProductFunction,
-    writer: ResultWriter,
-    arrays: tuple[SSAValue, SSAValue],
-    panel: SSAValue,
-    image: SSAValue,
-) -> None:
-    """The sums of one panel for all columns of one image of the copy."""
-    (sums, padded), copy, op = arrays, writer.copy, product.product
-    first = code.multiply(image, code.index(_image_elements(writer.window, copy)))
-    tiles = code.insert(ColumnTilesOp(copy.columns, 1))
-
-    def one_tile(inner: Code, tile: SSAValue) -> None:
-        column = inner.insert(FirstColumnOp(tile, within=copy.columns))
-        weight = inner.insert(product.constant.clone())
-        totals = inner.do(
-            PanelProductOp(
-                weight,
-                padded,
-                inner.add(first, column),
-                panel,
-                inner.index(0),
-                op.panels,
-                op.splits,
-                product.sum_type,
-                product.fold,
-                positions=to_dense(copy.positions, "int32"),
-            )
+    def functions(self) -> list[Operation]:
+        """Functions and tables; the first function is the one to call."""
+        product, name = self.product, self.product.name
+        copy = TileCopy(f"{name}_copy", self.tiles, product.element_type, product.sum_type)
+        results = ResultWriter(product, self.tiles, f"{name}_results")
+        functions = KernelFunctions(product, self.tiles.count, copy.copy_type)
+        whole, part, kernel = functions.build(
+            lambda code, share: self._write_tiles(code, copy, results, share)
         )
-        for row, total in enumerate(totals):
-            inner.do(StoreColumnsOp(total, sums, [inner.index(row), column]))
+        return [whole, part, *results.tables(), copy.function(), results.function(), kernel]
 
-    code.loop(code.index(0), tiles, code.index(1), one_tile)
+    def _write_tiles(self, code: Code, copy: TileCopy, results: ResultWriter, share: Share) -> None:
+        """For each tile its copy; for each panel its sums, and from them the results."""
+        assert share.copy is not None
+        x = share.arrays[self.product.position(self.product.product.x)]
+        sums = code.insert(memref.AllocOp([], [], results.sums_type()))
+        outputs, padded = self._outputs(share), share.copy
 
+        def one_tile(inner: Code, tile: SSAValue) -> None:
+            image, number = inner.divide(tile, self.tiles.per_image)
+            line = inner.multiply(number, inner.index(self.tiles.lines))
+            inner.do(func.CallOp(copy.name, [x, padded, image, line], []))
 
-def _image_elements(window: Window, copy: PaddedCopy) -> int:
-    return window.channels * copy.planes * copy.plane
+            def one_panel(code: Code, panel: SSAValue) -> None:
+                self._write_sums(code, padded, sums, panel)
+                code.do(func.CallOp(results.name, [sums, *outputs, panel, image, line], []))
+
+            inner.loop(*share.panels, inner.index(1), one_panel)
+
+        code.loop(*share.tiles, code.index(1), one_tile)
+        code.do(memref.DeallocOp.get(sums))
+
+    def _outputs(self, share: Share) -> list[SSAValue]:
+        """The residual, where there is one, and y."""
+        residual = self.product.product.residual
+        before = [] if residual is None else [share.arrays[self.product.position(residual)]]
+        return [*before, share.arrays[-1]]
+
+    def _write_sums(self, code: Code, copy: SSAValue, sums: SSAValue, panel: SSAValue) -> None:
+        """The sums of one panel for all columns of a tile."""
+        product, columns = self.product, self.tiles.copy.columns
+        op, lanes = product.product, -(-columns // self.lane_width)
+
+        def one_lane(inner: Code, column: SSAValue) -> None:
+            totals = inner.do(
+                PanelProductOp(
+                    inner.insert(product.constant.clone()),
+                    copy,
+                    column,
+                    panel,
+                    inner.index(0),
+                    op.panels,
+                    op.splits,
+                    self.lane(),
+                    positions=to_dense(self.tiles.copy.positions, "int32"),
+                )
+            )
+            for row, total in enumerate(totals):
+                inner.do(StoreColumnsOp(total, sums, [inner.index(row), column]))
+
+        def numbered(inner: Code, number: SSAValue) -> None:
+            one_lane(inner, inner.insert(FirstColumnOp(number, self.lane_width, within=columns)))
+
+        if lanes == 1:
+            one_lane(code, code.index(0))
+        else:
+            code.loop(code.index(0), code.index(lanes), code.index(1), numbered)

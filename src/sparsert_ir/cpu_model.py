@@ -168,16 +168,19 @@ def best_cpu_schedule(facts: CpuFacts) -> Schedule:
 
 
 def threads_for(facts: CpuFacts, schedule: Schedule, cores: int) -> int:
-    """Threads that make a call fastest, at most `cores`: each must save more than it costs."""
-    limits = CpuLimits()
-    alone = (
-        predict_cpu(facts, schedule)
-        if schedule.lowering == "data"
-        else _code_seconds(facts, limits)
-    )
+    """Threads that make a call fastest, at most `cores`."""
+    if schedule.lowering != "data":
+        return threads_that_pay(_code_seconds(facts, CpuLimits()), cores)
+    return threads_that_pay(predict_cpu(facts, schedule), cores)
+
+
+def threads_that_pay(alone: float, cores: int) -> int:
+    """Threads, at most `cores`, for a call that takes `alone` seconds on one: each must save more
+    than waking them costs.
+    """
 
     def seconds(threads: int) -> float:
-        return alone / threads + (threads > 1) * limits.thread * _NS
+        return alone / threads + (threads > 1) * CpuLimits().thread * _NS
 
     return min(range(1, cores + 1), key=seconds)
 

@@ -1,6 +1,6 @@
-"""A padded copy of images in which every tap of a convolution reads neighbouring elements.
+"""A padded copy of part of an image in which every tap of a convolution reads neighbours in memory.
 
-The copy holds each image channel by channel, its border filled with zeros, split by strides: rows
+The copy holds the part channel by channel, its border filled with zeros, split by strides: rows
 and columns that lie a stride apart become neighbours (a phase). A filter position is then one
 distance, whatever the output pixel, so a convolution is a product whose lanes run along rows and
 over their ends; the few columns computed in the padding are not kept.
@@ -31,12 +31,11 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class PaddedCopy:
-    """The copy of a window's images: batch x channels x phases down x phases right x planes.
+    """The copy of what some lines of a result need: channels x phases down x phases right x planes.
 
-    columns:   M, columns to compute for one image: row oy of the result begins at oy * pitch.
+    columns:   of those lines, what lies between them included: line i begins at i * pitch.
     pitch:     columns of a plane.
-    positions: for each of the K rows of the window, where its element of column 0 lies in the copy
-               of the first image.
+    positions: for each of the K rows of the window, where its element of column 0 lies.
     """
 
     down: Axis
@@ -59,27 +58,28 @@ class PaddedCopy:
         return self.down.phases.size * self.right.phases.size
 
 
-def padded_copy(window: Window) -> PaddedCopy:
-    """The copy that a window needs."""
-    down, right = _axis(window, 0), _axis(window, 1)
+def padded_copy(window: Window, lines: int) -> PaddedCopy:
+    """The copy for so many lines (rows of an image of the result) that follow each other."""
+    down, right = _axis(window, 0, lines), _axis(window, 1, window.output[1])
     channel, ty, tx = window.taps(np.arange(window.depth))
     phase = down.phase_of[ty] * right.phases.size + right.phase_of[tx]
     plane = channel * (down.phases.size * right.phases.size) + phase
     shift = down.shift_of[ty] * right.size + right.shift_of[tx]
-    columns = (window.output[0] - 1) * right.size + window.output[1]
+    columns = (lines - 1) * right.size + window.output[1]
     return PaddedCopy(down, right, columns, plane * (down.size * right.size) + shift)
 
 
-def _axis(window: Window, axis: int) -> Axis:
+def _axis(window: Window, axis: int, outputs: int) -> Axis:
     distance = np.arange(window.kernel[axis]) * window.dilation[axis]
     shift, remainder = np.divmod(distance, window.strides[axis])
     phases, phase_of = np.unique(remainder, return_inverse=True)
-    return Axis(phases, window.output[axis] + int(shift.max()), phase_of, shift)
+    return Axis(phases, outputs + int(shift.max()), phase_of, shift)
 
 
-def copied_range(window: Window, axis: int, phase: int, size: int) -> tuple[int, int]:
-    """The rows (columns) [begin, end) of a plane of that phase that lie inside the image."""
-    stride, before = window.strides[axis], window.padding[axis]
+def copied_columns(window: Window, phase: int, size: int) -> tuple[int, int]:
+    """The columns [begin, end) of a plane of that phase that lie inside the image."""
+    stride, before = window.strides[1], window.padding[1]
     begin = max(-((phase - before) // stride), 0)
-    end = min(-((phase - before - window.image[axis]) // stride), size)
+    end = min(-((phase - before - window.image[1]) // stride), size)
+    begin = min(begin, size)
     return begin, max(begin, end)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsert_ir.column_tiles import column_tiles
+from sparsert_ir.column_tiles import ColumnTiles, column_tiles
 from sparsert_ir.dealing import deal_rows
 from sparsert_ir.frontend import NUMPY_TYPES, Layer
+from sparsert_ir.image_tiles import image_tiles
+from sparsert_ir.schedule import Schedule
 from sparsert_ir.work_shares import Part, panel_work, work_parts
 
 
@@ -26,10 +28,21 @@ def tiled_layout(layer: Layer, threads: int) -> TiledLayout:
     """
     schedule = layer.schedule
     assert schedule is not None
-    tiles = column_tiles(layer.columns, schedule.columns_per_thread)
+    tiles, elements = _tiles(layer, schedule)
     matrix = layer.matrix
     panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
     parts = work_parts(tiles, panel_work(matrix.row_lengths, panels), threads)
     sum_type = NUMPY_TYPES[layer.dtype] if schedule.accumulation == "plain" else "float32"
-    copy = matrix.shape[1] * tiles.row_stride * np.dtype(sum_type).itemsize
-    return TiledLayout(tuple(parts), copy if schedule.staging == "copy" else 0)
+    copy_bytes = elements * np.dtype(sum_type).itemsize
+    return TiledLayout(tuple(parts), copy_bytes)
+
+
+def _tiles(layer: Layer, schedule: Schedule) -> tuple[ColumnTiles, int]:
+    """The tiles, and the elements of a copy of one of them."""
+    if layer.window is not None:
+        images = image_tiles(layer.window, schedule.columns_per_thread)
+        # All of them are equal work.
+        return ColumnTiles(images.count, 1), images.copy_elements
+    tiles = column_tiles(layer.columns, schedule.columns_per_thread)
+    copied = schedule.staging == "copy"
+    return tiles, layer.matrix.shape[1] * tiles.row_stride if copied else 0

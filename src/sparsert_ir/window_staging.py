@@ -71,8 +71,8 @@ class WindowCopy:
         window = self.window
         by_image, _, by_row, by_column = window.element_strides
         last = code.index(window.columns - 1)
-        image, pixel = _divided(code, code.minimum(column, last), window.pixels)
-        oy, ox = _divided(code, pixel, window.output[1])
+        image, pixel = code.divide(code.minimum(column, last), window.pixels)
+        oy, ox = code.divide(pixel, window.output[1])
         down = code.multiply(oy, code.index(window.strides[0]))
         right = code.multiply(ox, code.index(window.strides[1]))
         offset = code.add(
@@ -108,8 +108,8 @@ class WindowCopy:
         window = self.window
         _, by_channel, by_row, by_column = window.element_strides
         row = code.minimum(number, code.index(self.rows - 1))
-        rest, tx = _divided(code, code.add(row, code.index(self.first)), window.kernel[1])
-        ty, channel = _divided(code, rest, window.channels)
+        rest, tx = code.divide(code.add(row, code.index(self.first)), window.kernel[1])
+        ty, channel = code.divide(rest, window.channels)
         down = _shifted(code, place.down, ty, window.dilation[0], window.padding[0])
         right = _shifted(code, place.right, tx, window.dilation[1], window.padding[1])
         inside = code.both(
@@ -127,15 +127,6 @@ class WindowCopy:
         where = code.select(inside, code.add(place.offset, step), code.index(0))
         value = code.insert(LoadColumnsOp(images, [where], self.element_type))
         return code.select(inside, value, code.number(0.0, self.element_type))
-
-
-def _divided(code: Code, number: SSAValue, size: int) -> tuple[SSAValue, SSAValue]:
-    """Quotient and remainder."""
-    divisor = code.index(size)
-    return (
-        code.insert(arith.DivUIOp(number, divisor)),
-        code.insert(arith.RemUIOp(number, divisor)),
-    )
 
 
 def _minus(code: Code, left: SSAValue, right: SSAValue) -> SSAValue:

@@ -7,8 +7,12 @@ from contextlib import contextmanager
 
 from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
 from sparsert_ir.cost_model import default_lowering, gpu_schedule_for
+from sparsert_ir.cpu_convolution_model import (
+    ConvolutionFacts,
+    best_cpu_convolution,
+    predict_cpu_convolution,
+)
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
-from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, limits_of
 from sparsert_ir.prediction import Product, predict_dense_us, predict_us
 from sparsert_ir.runtime.timing import time_launches
@@ -48,13 +52,12 @@ def predicted_us(
     The sparse time is that of the kernel with the schedule that the compiler chooses, and of the
     copies around it. Convolutions, dense and sparse, count as the matrix products that they come
     down to, which real dense ones rarely reach.
-    Raises ArgumentError for a convolution on a CPU other than a product.
     """
     layer = sparse.layer
     columns = columns_of(dense, shape)
     whole = Product(layer.matrix.shape, layer.matrix.nonzeros, columns, layer.dtype)
     if target == "cpu":
-        return _predicted_on_cpu(sparse, whole, _images(sparse, shape))
+        return _predicted_on_cpu(sparse, whole, shape)
     return _predicted_on_gpu(dense, sparse, shape, whole, target)
 
 
@@ -63,18 +66,28 @@ def _images(sparse: Module, shape: tuple[int, ...]) -> int:
     return shape[0] if isinstance(sparse, SparseConv2d) and len(shape) == 4 else 1
 
 
-def _predicted_on_cpu(sparse: Module, whole: Product, images: int) -> tuple[float, float]:
-    if isinstance(sparse.layer, FilterLayer):
-        raise ArgumentError(
-            'decide_by: expected "measurement" or "sparsity", got "prediction": convolutions on a'
-            " CPU are not modelled"
-        )
+def _predicted_on_cpu(
+    sparse: Module, whole: Product, shape: tuple[int, ...]
+) -> tuple[float, float]:
     (rows, depth), n = whole.shape, whole.columns
+    if isinstance(sparse.layer, FilterLayer):
+        return _filter_on_cpu(sparse.layer, whole, shape)
     dense_us = 1e6 * predict_dense_cpu(CpuFacts(rows, depth, n, whole.nonzeros, whole.dtype))
+    images = _images(sparse, shape)
     facts = CpuFacts(rows, depth, n // max(images, 1), whole.nonzeros, whole.dtype)
     sparse_us = images * 1e6 * predict_cpu(facts, best_cpu_schedule(facts))
     copied = depth * n if _is_copied(sparse, n) else 0
     return dense_us, sparse_us + _OPERATOR_US + _COPY_US * copied
+
+
+def _filter_on_cpu(
+    layer: FilterLayer, whole: Product, shape: tuple[int, ...]
+) -> tuple[float, float]:
+    rows, depth = whole.shape[0], whole.shape[1] // layer.geometry.groups
+    dense = CpuFacts(rows, depth, whole.columns, whole.nonzeros, whole.dtype)
+    facts = ConvolutionFacts(_window_of(layer, shape), rows, whole.nonzeros, whole.dtype)
+    sparse_us = 1e6 * predict_cpu_convolution(facts, best_cpu_convolution(facts))
+    return 1e6 * predict_dense_cpu(dense), sparse_us + _OPERATOR_US
 
 
 def _predicted_on_gpu(
@@ -93,19 +106,13 @@ def _predicted_on_gpu(
     return dense_us, sparse_us + _copy_us(sparse, whole, limits)
 
 
+def _window_of(layer: FilterLayer, shape: tuple[int, ...]) -> Window:
+    return layer.window(shape if len(shape) == 4 else (1, *shape))
+
+
 def _window_schedule(layer: FilterLayer, shape: tuple[int, ...], architecture: str) -> Schedule:
-    geometry = layer.geometry
-    batch = shape if len(shape) == 4 else (1, *shape)
-    window = Window(
-        batch=batch[0],
-        channels=batch[1],
-        image=(batch[2], batch[3]),
-        kernel=(layer.weight.shape[2], layer.weight.shape[3]),
-        strides=geometry.stride,
-        padding=geometry.padding,
-        dilation=geometry.dilation,
-    )
     lowering = convolution_lowering(layer.matrix.shape, layer.nonzeros).lowering
+    window = _window_of(layer, shape)
     return default_convolution(layer.matrix.shape, window, layer.dtype, architecture, lowering)
 
 

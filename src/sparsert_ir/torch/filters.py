@@ -13,7 +13,7 @@ from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.torch.framework import Dtype, Module, Tensor, numpy_array
 from sparsert_ir.torch.layer import Epilogue, describe
-from sparsert_ir.window import Pair
+from sparsert_ir.window import Pair, Window
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,20 @@ class FilterLayer:
     def rounded(self, shape: tuple[int, ...]) -> None:
         """Images cannot have pixels added."""
 
-    def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
-        """The kernel for x of that shape; errors as of `sparsert_ir.compile_conv2d`.
+    def window(self, shape: Sequence[int]) -> Window:
+        """How x of shape (B, I, height, width) is read."""
+        return Window(
+            batch=shape[0],
+            channels=shape[1],
+            image=(shape[2], shape[3]),
+            kernel=(self.weight.shape[2], self.weight.shape[3]),
+            strides=self.geometry.stride,
+            padding=self.geometry.padding,
+            dilation=self.geometry.dilation,
+        )
 
-        threads: of no effect: convolutions on a CPU use one.
-        """
+    def compile(self, shape: tuple[int, ...], target: str, threads: int | None = None) -> Kernel:
+        """The kernel for x of that shape; errors as of `sparsert_ir.compile_conv2d`."""
         geometry = self.geometry
         return compile_conv2d(
             self.weight,
@@ -149,4 +158,5 @@ class FilterLayer:
             residual=self.epilogue.residual_option,
             dtype=self.dtype,
             target=target,
+            threads=threads,
         )

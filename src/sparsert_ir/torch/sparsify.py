@@ -52,10 +52,9 @@ def sparsify(
     example_inputs: positional arguments of a typical call: they tell each layer's N, without which
                     sparsity alone decides.
     target:         "cpu" or a GPU's architecture; None: where the model's weights are.
-    decide_by:      "prediction": the cost model (on a CPU: for one thread, and only
-                    products); "measurement": times dense and sparse
-                    modules, one by one, where the weights are; "sparsity": takes whatever has
-                    `min_sparsity`. None: prediction for a GPU, measurement on a CPU.
+    decide_by:      "prediction": the cost model (on a CPU: for one thread); "measurement": times
+                    dense and sparse modules, one by one, where the weights are; "sparsity": takes
+                    whatever has `min_sparsity`. None: prediction for a GPU, measurement on a CPU.
     fold:           whether batch norm and ReLU that directly follow a sparse layer become part of
                     its kernel, and behind a convolution, with example inputs, the addition of a
                     tensor of the same shape (a residual). Where torch.fx can trace the model, the

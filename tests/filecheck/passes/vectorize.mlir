@@ -32,21 +32,3 @@ func.func @my_product(%x: tensor<4x8xf32>, %r: tensor<3x8xf32>) -> tensor<3x8xf3
   %0 = sparsert.tiled_spmm %w, %x bias dense<[5.0, 6.0, 7.0]> : tensor<3xf32> activation relu residual %r : tensor<3x8xf32> schedule <rows_per_panel = 2, threads = 4> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
   func.return %0 : tensor<3x8xf32>
 }
-
-// Lanes of a host function that names a schedule; a lane moved back stays inside.
-
-// CHECK-LABEL: func.func @host
-// CHECK: sparsert.column_tiles 8 by 1 x 4
-// CHECK: sparsert.first_column %{{.*}} x 4 within 8
-// CHECK: sparsert.load_columns {{.*}} : memref<4x8xf32>, vector<4xf32>
-func.func @host(%x: memref<4x8xf32>, %y: memref<4x8xf32>) attributes {sparsert.schedule = #sparsert.schedule<>} {
-  %zero = arith.constant 0 : index
-  %one = arith.constant 1 : index
-  %tiles = sparsert.column_tiles 8 by 1 x 1
-  scf.for %tile = %zero to %tiles step %one {
-    %column = sparsert.first_column %tile x 1 within 8
-    %lane = sparsert.load_columns %x[%zero, %column] : memref<4x8xf32>, f32
-    sparsert.store_columns %lane, %y[%zero, %column] : memref<4x8xf32>, f32
-  }
-  func.return
-}
