@@ -68,6 +68,20 @@ def test_a_stored_kernel_keeps_its_threads(tmp_path: Path, staging: Any) -> None
     assert np.array_equal(saved(x), dense @ x)
 
 
+def test_a_stored_convolution_computes_the_same_bits(tmp_path: Path) -> None:
+    random = np.random.default_rng(6)
+    weight = random.standard_normal((4, 3, 3, 3)) * (random.random((4, 3, 3, 3)) < 0.5)
+    x = random.standard_normal((2, 3, 6, 5)).astype(np.float32)
+    kernel = sparsert_ir.compile_conv2d(weight, x.shape, padding=1, target="cpu", threads=2)
+    kernel.save(tmp_path / "k")
+    saved = sparsert_ir.load(tmp_path / "k")
+    assert np.array_equal(saved(x), kernel(x))
+    sparsert_ir.compile_conv2d(weight, x.shape, target="sm_80").save(
+        tmp_path / "g", assembled=False
+    )
+    assert sparsert_ir.load(tmp_path / "g").binary.signature.y_shape == (2, 4, 4, 3)
+
+
 def test_a_stored_gpu_kernel_is_the_kernel(tmp_path: Path) -> None:
     kernel = compiled("sm_90", name="layer_3")
     kernel.save(tmp_path / "k", assembled=False)

@@ -20,6 +20,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGEST_EXTENT = 2**31 - 1
 _MOST_THREADS = 1024
 _MOST_PARTS = 2**16
+_RANKS = (2, 4)
+"""Dimensions of a matrix and of a batch of images."""
 _MOST_SHARED_BYTES = 2**20
 
 
@@ -79,8 +81,8 @@ def _manifest(reader: "_Reader") -> Manifest:
         name=reader.text("name", _NAME),
         target=reader.text("target", _TARGET),
         signature=KernelSignature(
-            x_shape=signature.extents("x_shape", 2),
-            y_shape=signature.extents("y_shape", 2),
+            x_shape=signature.extents("x_shape", *_RANKS),
+            y_shape=signature.extents("y_shape", *_RANKS),
             dtype=signature.text("dtype", re.compile("f32|f16")),
             has_residual=signature.truth("has_residual"),
             alignment=signature.number("alignment", 1, 256),
@@ -169,17 +171,20 @@ class _Reader:
 
         return self._checked(name, f"a whole number from {least} to {most}", right)
 
-    def extents(self, name: str, count: int) -> tuple[int, ...]:
+    def extents(self, name: str, *counts: int) -> tuple[int, ...]:
+        """As many sizes as one of `counts` says."""
+
         def right(value: Any) -> bool:
             return (
                 isinstance(value, list)
-                and len(cast(Any, value)) == count
+                and len(cast(Any, value)) in counts
                 and all(
                     type(one) is int and 1 <= one <= _LARGEST_EXTENT for one in cast(Any, value)
                 )
             )
 
-        return tuple(self._checked(name, f"{count} numbers of 1 or more", right))
+        wanted = " or ".join(map(str, counts))
+        return tuple(self._checked(name, f"{wanted} numbers of 1 or more", right))
 
     def objects(self, name: str, most: int) -> "list[_Reader]":
         """A list of at most `most` objects."""
