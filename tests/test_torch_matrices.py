@@ -16,7 +16,10 @@ torch: Any = pytest.importorskip(
     "torch", reason="torch is not installed (extra: torch); its tensors are not tested"
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*Sparse .* tensor support is in beta")
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:.*Sparse .* tensor support is in beta"),
+]
 
 
 def sample() -> Any:

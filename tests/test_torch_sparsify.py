@@ -18,6 +18,8 @@ prune: Any = import_module("torch.nn.utils.prune")
 parametrize: Any = import_module("torch.nn.utils.parametrize")
 nn: Any = torch.nn
 
+pytestmark = pytest.mark.torch
+
 
 def images(count: int = 2) -> Any:
     return models.whole_numbers((count, 16, 7, 5))

@@ -13,6 +13,7 @@ from sparsert_ir.runtime.device import find_gpu
 
 pytest.importorskip("torch", reason="torch is not installed (extra: torch); no networks")
 torch: Any = import_module("torch")
+pytestmark = pytest.mark.torch
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "networks.py"
 networks: Any = import_module("networks")
 models: Any = import_module("network_models")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed (extra: torch); no layers")
+pytestmark = pytest.mark.torch
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "varying_n.py"
 varying: Any = import_module("varying_n")
 

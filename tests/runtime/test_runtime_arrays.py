@@ -220,6 +220,7 @@ def test_two_streams_are_ordered_by_an_event_that_is_destroyed(
     ]
 
 
+@pytest.mark.torch
 def test_a_tensor_that_is_all_that_is_wanted_gives_its_address_at_once() -> None:
     torch = pytest.importorskip("torch")
     library = TorchLibrary(torch)
