@@ -79,10 +79,10 @@ def _channel_axis(value: SSAValue) -> int:
     return owner.window.data.channel_axis if isinstance(owner, Conv2dOp) else 0
 
 
-def _weight(value: SSAValue, rewriter: PatternRewriter) -> SSAValue | None:
+def _weight(value: SSAValue) -> ConstantOp | None:
     """The matrix behind a matmul's left operand as a `sparsert.constant`, or None."""
     if isinstance(value.owner, ConstantOp):
-        return value
+        return value.owner
     dense = _constant(value)
     kind = cast(TensorType[Attribute], value.type)
     if dense is None or not isinstance(kind.element_type, AnyFloat):
@@ -91,9 +91,21 @@ def _weight(value: SSAValue, rewriter: PatternRewriter) -> SSAValue | None:
         matrix = SparseMatrix.of(to_numpy(dense), numpy_dtype(kind.element_type))
     except (MatrixError, KeyError):
         return None
-    constant = constant_of(matrix)
-    rewriter.insert(constant)
-    return constant.result
+    return constant_of(matrix)
+
+
+def _replace(rewriter: PatternRewriter, op: Operation, new: Sequence[Operation]) -> None:
+    """Replace `op` by the last of `new`; those of them that are not in the IR yet go before it.
+
+    Nothing happens where the results differ in type: then `op` is malformed, which xDSL does not
+    verify for every linalg op.
+    """
+    made = [one for one in new if one.parent is None]
+    if new[-1].results[0].type == op.results[0].type:
+        rewriter.replace(op, made)
+        return
+    for one in reversed(made):
+        one.erase()
 
 
 class RaiseMatmul(RewritePattern):
@@ -105,9 +117,9 @@ class RaiseMatmul(RewritePattern):
             return
         if list(op.get_default_indexing_maps()) != list(_matmul_maps()):
             return
-        weight = _weight(op.inputs[0], rewriter)
+        weight = _weight(op.inputs[0])
         if weight is not None:
-            rewriter.replace(op, SpmmOp(weight, op.inputs[1]))
+            _replace(rewriter, op, [weight, SpmmOp(weight, op.inputs[1])])
 
 
 def _matmul_maps() -> tuple[AffineMap, ...]:
@@ -139,8 +151,7 @@ class RaiseConvolution(RewritePattern):
         except (MatrixError, KeyError):
             return
         constant = constant_of(matrix)
-        rewriter.insert(constant)
-        rewriter.replace(op, Conv2dOp(constant, source, WindowAttr(window)))
+        _replace(rewriter, op, [constant, Conv2dOp(constant, source, WindowAttr(window))])
 
 
 def _window(
@@ -195,8 +206,10 @@ class RaiseAdd(RewritePattern):
             return
         axis = _channel_axis(left)
         bias = _broadcast_along(right, axis)
-        raised = ResidualAddOp(left, right) if bias is None else BiasAddOp(left, bias, axis)
-        rewriter.replace(op, raised)
+        if bias is not None:
+            _replace(rewriter, op, [BiasAddOp(left, bias, axis)])
+        elif left.type == right.type:
+            _replace(rewriter, op, [ResidualAddOp(left, right)])
 
 
 def _broadcast_along(value: SSAValue, axis: int) -> SSAValue | None:
@@ -218,7 +231,7 @@ class RaiseMax(RewritePattern):
         if _is_zero(left):
             left, right = right, left
         if op.results and _is_product(left) and _is_zero(right):
-            rewriter.replace(op, ReluOp(left))
+            _replace(rewriter, op, [ReluOp(left)])
 
 
 class RaiseGeneric(RewritePattern):
@@ -234,7 +247,7 @@ class RaiseGeneric(RewritePattern):
             return
         raised = _raise_binary(op, maps) if len(op.inputs) == 2 else _raise_unary(op)
         if raised is not None:
-            rewriter.replace(op, raised)
+            _replace(rewriter, op, [raised])
 
 
 def _raise_binary(op: linalg.GenericOp, maps: list[AffineMap]) -> Operation | None:
@@ -244,7 +257,8 @@ def _raise_binary(op: linalg.GenericOp, maps: list[AffineMap]) -> Operation | No
     along = AffineMap(identity.num_dims, 0, (identity.results[axis],))
     if maps[1] == along:
         return BiasAddOp(op.inputs[0], op.inputs[1], axis)
-    return ResidualAddOp(op.inputs[0], op.inputs[1]) if maps[1] == identity else None
+    same = maps[1] == identity and op.inputs[0].type == op.inputs[1].type
+    return ResidualAddOp(op.inputs[0], op.inputs[1]) if same else None
 
 
 def _raise_unary(op: linalg.GenericOp) -> Operation | None:

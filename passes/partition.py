@@ -21,9 +21,11 @@ from sparsert_ir.dialects.sparsert import (
     ScheduleAttr,
     TiledSpmmOp,
 )
-from sparsert_ir.errors import IRError
+from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.partition import whole_splits
 from sparsert_ir.schedule import Schedule
+
+_TALLEST_DATA_PANEL = 1024
 
 
 def constant_weight(weight: SSAValue, user: str) -> ConstantOp:
@@ -31,6 +33,15 @@ def constant_weight(weight: SSAValue, user: str) -> ConstantOp:
     if not isinstance(weight.owner, ConstantOp):
         raise IRError(f"{user}: expected a weight made by sparsert.constant, got {weight.owner}")
     return weight.owner
+
+
+def _check_height(schedule: Schedule) -> None:
+    """Panels of data are as tall as the schedule says, however few the rows are."""
+    if schedule.lowering == "data" and schedule.rows_per_panel > _TALLEST_DATA_PANEL:
+        raise ScheduleError(
+            f"schedule: with lowering = data, rows_per_panel must be at most {_TALLEST_DATA_PANEL},"
+            f" got {schedule.rows_per_panel}"
+        )
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class PartitionRows(RewritePattern):
         if self.rows_per_panel is not None:
             schedule = replace(schedule, rows_per_panel=self.rows_per_panel)
         constant = constant_weight(op.weight, "sparsert-partition")
+        _check_height(schedule)
         offsets, indices, _ = constant.arrays()
         panels = deal_rows(offsets, indices, schedule)
         splits = whole_splits(panels.shape[0], constant.shape[1])

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import io
 import multiprocessing
+import os
 import re
 import sys
 import time
@@ -104,12 +105,18 @@ def _work(pipe: Connection, answer: Answer, seed: int, begin: int, end: int) -> 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     except ImportError:
         pass  # no such limits on this platform
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory(dir=_fast_directory()) as directory:
         for number in range(begin, end):
             one = make_input(seed, number)
             pipe.send(number)
             pipe.send((one.kind, answer(one, Path(directory))))
     pipe.close()
+
+
+def _fast_directory() -> str | None:
+    """A place in memory, where there is one: a file is written for each input."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
 
 
 @dataclass
@@ -155,18 +162,24 @@ def _without_details(text: str) -> str:
     return re.sub(r"\d+", "N", text)[:160]
 
 
+def _nothing(number: int, outcome: Outcome) -> None:
+    pass
+
+
 @dataclass
 class Fuzzer:
     """Feeds inputs to a worker and watches it.
 
     limit:  seconds for one input.
     answer: what the worker does with one; a function of a module.
+    watch:  called with the number of each input and its outcome.
     """
 
     seed: int
     limit: float
     answer: Answer = run_input
     tally: Tally = field(default_factory=Tally)
+    watch: Callable[[int, Outcome], None] = _nothing
 
     def run(self, begin: int, end: int, deadline: float) -> int:
         """Inputs begin ... end - 1, until the deadline; returns the number of the next."""
@@ -193,16 +206,20 @@ class Fuzzer:
                 number += 1
                 if isinstance(received, str):
                     kind = make_input(self.seed, started).kind
-                    self.tally.add(started, kind, Outcome(-1, received), time.monotonic() - clock)
+                    self._count(started, kind, Outcome(-1, received), clock)
                     return number
                 kind, outcome = cast(tuple[str, Outcome], received)
-                self.tally.add(started, kind, outcome, time.monotonic() - clock)
+                self._count(started, kind, outcome, clock)
                 limit = self.limit
             return number
         finally:
             worker.kill()
             worker.join()
             pipe.close()
+
+    def _count(self, number: int, kind: str, outcome: Outcome, begin: float) -> None:
+        self.tally.add(number, kind, outcome, time.monotonic() - begin)
+        self.watch(number, outcome)
 
     def _receive(self, pipe: Connection, limit: float) -> object:
         """What the worker sent, or how it failed."""
@@ -221,21 +238,38 @@ def _show(seed: int, number: int) -> None:
     sys.stdout.buffer.write(one.text)
 
 
+@dataclass
+class Progress:
+    """Prints findings at once, and every minute how far a run is."""
+
+    begin: int
+    next_line: float = field(default_factory=time.monotonic)
+
+    def __call__(self, number: int, outcome: Outcome) -> None:
+        if outcome.problem:
+            print(f"finding, input {number}: {outcome.problem}", file=sys.stderr, flush=True)
+        if time.monotonic() >= self.next_line:
+            self.next_line = time.monotonic() + 60
+            print(f"{number - self.begin + 1} inputs", file=sys.stderr, flush=True)
+
+
 def _main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs (default: 0)")
     parser.add_argument("--begin", type=int, default=0, help="number of the first input")
+    parser.add_argument("--inputs", type=int, help="how many at most (default: as time allows)")
     parser.add_argument("--limit", type=float, default=20.0, help="seconds for one input")
     parser.add_argument("--show", type=int, metavar="N", help="print input N and stop")
     options = parser.parse_args()
     if options.show is not None:
         _show(options.seed, options.show)
         return 0
-    fuzzer = Fuzzer(options.seed, options.limit)
+    fuzzer = Fuzzer(options.seed, options.limit, watch=Progress(options.begin))
     deadline = time.monotonic() + 60 * options.minutes
+    end = sys.maxsize if options.inputs is None else options.begin + options.inputs
     with contextlib.suppress(KeyboardInterrupt):
-        fuzzer.run(options.begin, sys.maxsize, deadline)
+        fuzzer.run(options.begin, end, deadline)
     print(f"seed {options.seed}, from input {options.begin}")
     print(fuzzer.tally.table())
     return 1 if fuzzer.tally.findings else 0

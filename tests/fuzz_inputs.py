@@ -25,6 +25,8 @@ _KNOB_WORDS: dict[str, tuple[str, ...]] = {
     "permutation": ("balanced", "clustered"),
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
+    "staging": ("none", "copy"),
+    "launch": ("serial", "overlapped"),
     "accumulation": ("plain", "folded", "f32"),
 }
 # fmt: off
@@ -58,7 +60,8 @@ _FRAGMENTS = (
 )
 _KNOBS = (
     "rows_per_panel", "k_groups", "columns_per_thread", "threads", "column_tiles",
-    "panels_per_block", "fold_length", "cluster", *_KNOB_WORDS,
+    "panels_per_block", "fold_length", "cluster", "chunk", "stages", "column_groups",
+    *_KNOB_WORDS,
 )
 # fmt: on
 
@@ -79,8 +82,13 @@ def make_input(seed: int, number: int) -> Input:
     if number < len(bad):
         return Input("known bad", bad[number], ())
     kind, make = choose.choices(
-        [("mutated test", _mutated_test), ("operations", _operations), ("layer", _layer)],
-        [6, 2, 2],
+        [
+            ("mutated test", _mutated_test),
+            ("operations", _operations),
+            ("layer", _layer),
+            ("convolution", _convolution),
+        ],
+        [6, 2, 2, 1],
     )[0]
     return Input(kind, make(choose), _arguments(choose))
 
@@ -263,21 +271,59 @@ def _region(choose: random.Random, values: list[tuple[str, str]], depth: int) ->
 
 def _layer(choose: random.Random) -> bytes:
     """A product with its epilogue: often well-formed, with extreme sizes, types and schedules."""
-    rows = choose.choice([1, 2, 3, 5, 17] * 4 + [0])
+    rows = choose.choice([1, 2, 2, 3, 3, 5, 17] * 4 + [0])
     depth = choose.choice([1, 2, 4, 40] * 4 + [0, 2**28, 2**40])
     columns = choose.choice([1, 2, 3, 8, 64, 1000] * 4 + [0, 2**20, 2**31, 2**40])
     kind = choose.choice(["f32"] * 6 + ["f16"] * 4 + ["f64", "bf16", "i32"])
-    lengths = [choose.randint(0, min(depth, 40)) for _ in range(rows)]
+    x, y = f"tensor<{depth}x{columns}x{kind}>", f"tensor<{rows}x{columns}x{kind}>"
+    return _product(choose, "sparsert.spmm %w, %x", rows, depth, kind, x, y)
+
+
+def _convolution(choose: random.Random) -> bytes:
+    """A convolution with its epilogue: well-formed for most windows."""
+    batch, channels, outputs = (choose.choice([1, 2, 3]) for _ in range(3))
+    image, kernel, strides, dilation = (
+        [choose.choice(sizes), choose.choice(sizes)]
+        for sizes in ([1, 2, 5, 9] * 5 + [0, 2**20], [1, 1, 2, 3], [1, 1, 2, 3], [1, 1, 2])
+    )
+    padding = [choose.choice([0, 0, 1, 2] * 5 + [2**20, -1]) for _ in range(4)]
+    layout = choose.choice(["nchw", "nhwc"])
+    kind = choose.choice(["f32"] * 6 + ["f16"] * 4 + ["f64"])
+    output = [
+        (image[i] + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1) // strides[i]
+        + 1
+        for i in range(2)
+    ]
+
+    def array(depth: int, size: Sequence[int]) -> str:
+        shape = [batch, depth, *size] if layout == "nchw" else [batch, *size, depth]
+        return f"tensor<{'x'.join(map(str, shape))}x{kind}>"
+
+    window = (
+        f"batch = {batch}, channels = {channels}, image = {image}, kernel = {kernel},"
+        f" strides = {strides}, padding = {padding}, dilation = {dilation}, layout = {layout}"
+    )
+    head = f"sparsert.conv2d %w, %x window <{window}>"
+    depth = channels * kernel[0] * kernel[1]
+    x, y = array(channels, image), array(outputs, output)
+    return _product(choose, head, outputs, depth, kind, x, y)
+
+
+def _product(
+    choose: random.Random, head: str, rows: int, depth: int, kind: str, x: str, y: str
+) -> bytes:
+    """A function of a random rows x depth matrix and the operation `head`, sometimes mutated."""
+    longest = min(depth, choose.choice([2, 4, 4, 40]))
+    lengths = [choose.randint(0, longest) for _ in range(rows)]
     indices = [k for n in lengths for k in sorted(choose.sample(range(depth), n))]
     offsets = [sum(lengths[:row]) for row in range(rows + 1)]
-    x, y = f"tensor<{depth}x{columns}x{kind}>", f"tensor<{rows}x{columns}x{kind}>"
     weight = f"tensor<{rows}x{depth}x{kind}, #sparsert.csr>"
     values = ["0", "1", "-7"] if kind == "i32" else ["1.0", "-2.5", "0.0", "65504.0", "1.0e-9"]
     numbers = choose.choices(values, k=len(indices))
     lines = [
         f"  %w = sparsert.constant row_offsets {_dense(offsets, 'i32')}"
         f" column_indices {_dense(indices, 'i32')} values {_dense(numbers, kind)} : {weight}",
-        f"  %y = sparsert.spmm %w, %x{_epilogue(choose, rows, kind, y)} : {weight}, {x} -> {y}",
+        f"  %y = {head}{_epilogue(choose, rows, kind, y)} : {weight}, {x} -> {y}",
         f"  func.return %y : {y}",
     ]
     text = f"func.func @layer(%x: {x}, %r: {y}) -> {y} {{\n" + "\n".join(lines) + "\n}\n"
@@ -311,4 +357,4 @@ def _knob(choose: random.Random, name: str) -> str:
     if name in _KNOB_WORDS:
         return choose.choice(_KNOB_WORDS[name])
     sizes = [1, 2, 3, 4, 8, 32, 64]
-    return str(choose.choice([*sizes, *sizes, 1024, 10**6, 2**31, 2**63]))
+    return str(choose.choice([*sizes * 3, 1024, 10**6, 2**31, 2**63]))

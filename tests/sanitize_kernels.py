@@ -28,6 +28,7 @@ from sanitizer_faults import FAULTS, run_fault
 from sparsert_ir import Kernel
 from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
 from sparsert_ir.dense import Array
+from sparsert_ir.gpu_facts import CLUSTERS_FROM
 from sparsert_ir.runtime.device import probe_gpus, require_gpu
 
 VARIABLE = "SPARSERT_COMPUTE_SANITIZER"
@@ -120,7 +121,7 @@ def run_kernels(poisoned: bool) -> Count:
     gpu = require_gpu()
     count = Count(wrong=[])
     for case in all_cases():
-        if _overlaps(case) and architecture_number(gpu.arch) < OVERLAP_FROM:
+        if architecture_number(gpu.arch) < _needed(case):
             count.skipped += 1
             continue
         count.kernels += 1
@@ -134,8 +135,13 @@ def run_kernels(poisoned: bool) -> Count:
     return count
 
 
-def _overlaps(case: KernelCase) -> bool:
-    return case.schedule is not None and case.schedule.launch == "overlapped"
+def _needed(case: KernelCase) -> int:
+    """The oldest architecture that runs it: 90 for sm_90, 0 for any."""
+    schedule = case.schedule
+    if schedule is None:
+        return 0
+    overlapped = OVERLAP_FROM if schedule.launch == "overlapped" else 0
+    return max(overlapped, CLUSTERS_FROM if schedule.cluster > 1 else 0)
 
 
 def _results(case: KernelCase, poisoned: bool) -> list[tuple[Array, Array]]:

@@ -103,6 +103,14 @@ BAD_SCHEDULES: dict[str, tuple[int, Schedule]] = {
         10**7,
         Schedule(threads=32, block_order="panels"),
     ),
+    "rows_per_panel must be at most 1024, got 2147483648": (
+        8,
+        Schedule(lowering="data", rows_per_panel=2**31),
+    ),
+    "stages must be at most 16, got 17": (
+        8,
+        Schedule(lowering="data", rows_per_panel=2, stages=17),
+    ),
 }
 
 
@@ -140,6 +148,13 @@ def test_schedules_that_do_not_fit(message: str) -> None:
     n, schedule = BAD_SCHEDULES[message]
     with pytest.raises(ScheduleError, match=f"^schedule: .*{message}"):
         sparsert_ir.compile(EYE, n, target="sm_90", schedule=schedule)
+
+
+def test_x_in_too_many_slices_is_refused_at_once() -> None:
+    weight = sparse.csr_array(([1.0], ([0], [5])), shape=(1, 4_000_000))
+    schedule = Schedule(lowering="data", rows_per_panel=1, columns_per_thread=16, column_groups=2)
+    with pytest.raises(ScheduleError, match="x in at most 1024 slices of .* bytes, got 2206"):
+        sparsert_ir.compile(weight, 32, target="sm_90", schedule=schedule)
 
 
 def test_more_columns_per_thread_than_columns() -> None:

@@ -18,7 +18,12 @@ def test_a_slice_of_the_inputs_gets_a_result_or_a_diagnostic(tmp_path: Path) -> 
         one = make_input(0, number)
         tally.add(number, one.kind, run_input(one, tmp_path), 0.0)
     assert not tally.findings, tally.table()
-    assert {kind for kind, _ in tally.answers} == {"mutated test", "operations", "layer"}
+    assert {kind for kind, _ in tally.answers} == {
+        "mutated test",
+        "operations",
+        "layer",
+        "convolution",
+    }
     for status in (0, 1):
         assert sum(count for (_, one), count in tally.answers.items() if one == status) > 5
 

@@ -13,6 +13,8 @@ from sparsert_ir.schedule import Schedule
 
 PIECE_BYTES = 16
 """The array in shared memory is made of such."""
+_MOST_SLICES = 1024
+_MOST_STAGES = 16
 _INDEX_LIMIT = 2**16 - 1
 _LARGEST_GRID_Y = 65535
 
@@ -37,6 +39,12 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamL
             " use fewer columns_per_thread or column_groups"
         )
     slices = -(-depth // rows)
+    if slices > _MOST_SLICES:
+        raise ScheduleError(
+            f"schedule: with lowering = data, expected x in at most {_MOST_SLICES} slices of"
+            f" {usable} bytes, got {slices}, each of which has code of its own; use fewer"
+            " columns_per_thread or column_groups"
+        )
     order = to_numpy(product.product.panels).ravel()
     dealt = warp_panels(
         order[order >= 0],
@@ -84,6 +92,11 @@ def check_schedule(product: ProductFunction) -> None:
                 f"schedule: with lowering = data, {knob} must be one of {numbers}, got"
                 f" {getattr(schedule, knob)}"
             )
+    if schedule.stages > _MOST_STAGES:
+        raise ScheduleError(
+            f"schedule: with lowering = data, stages must be at most {_MOST_STAGES}, got"
+            f" {schedule.stages}"
+        )
     if product.sum_type != f32 or product.fold not in (None, 1):
         raise ScheduleError(
             "schedule: with lowering = data, sums are in f32: accumulation must be f32 for f16,"

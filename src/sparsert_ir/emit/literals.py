@@ -21,6 +21,10 @@ from xdsl.ir import Attribute
 from sparsert_ir.dense import Array, Dense, to_numpy
 from sparsert_ir.errors import CodegenError
 
+_WIDEST_INTEGER = 64
+_ADDRESS_SPACES = (0, 1, 3, 4, 5, 7)
+_LONGEST_VECTOR = 4096
+"""Elements. LLVM ends the process at wider types, or takes forever."""
 ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
 """Sizes of LLVM's floating-point types."""
 
@@ -34,19 +38,27 @@ def type_text(kind: Attribute) -> str:
             return "float"
         case Float64Type():
             return "double"
-        case IntegerType():
+        case IntegerType() if kind.width.data <= _WIDEST_INTEGER:
             return f"i{kind.width.data}"
-        case VectorType():
+        case VectorType() if kind.element_count() <= _LONGEST_VECTOR:
             return f"<{kind.get_shape()[0]} x {type_text(kind.element_type)}>"
         case LLVMPointerType():
             space = kind.addr_space.data if isinstance(kind.addr_space, IntAttr) else 0
-            return f"ptr addrspace({space})" if space else "ptr"
+            return f"ptr addrspace({checked_space(space)})" if space else "ptr"
         case LLVMArrayType():
             return f"[{kind.size.data} x {type_text(kind.type)}]"
         case LLVMVoidType():
             return "void"
         case _:
             raise CodegenError(f"no LLVM IR type for {kind}")
+
+
+def checked_space(space: int) -> int:
+    """`space` itself; CodegenError for one that NVPTX lacks, at which LLVM ends the process."""
+    if space not in _ADDRESS_SPACES:
+        known = ", ".join(map(str, _ADDRESS_SPACES))
+        raise CodegenError(f"LLVM IR text: expected an address space of {known}, got {space}")
+    return space
 
 
 def global_name(name: str) -> str:

@@ -1,6 +1,7 @@
 """The command line of `sparsert-opt`."""
 
 import argparse
+import functools
 from collections.abc import Sequence
 
 from sparsert_ir.passes import PIPELINES
@@ -16,6 +17,11 @@ sparsert_ir itself, 130 when interrupted."""
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse and return the options; exits with status 1 for a command line that is not valid."""
+    return _parser().parse_args(arguments)
+
+
+@functools.cache
+def _parser() -> CommandParser:
     parser = CommandParser(
         prog="sparsert-opt",
         description="Read IR text, run passes on it, and print what results.",
@@ -27,7 +33,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_passes(parser)
     _add_printing(parser)
     _add_checking(parser)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _add_input_and_output(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ llvm.mlir.global internal constant @a(1 : i32) : i32
 
 // -----
 
-// expected-error@unknown {{LLVM IR text: expected the name of an intrinsic, got 'llvm.x() @y'}}
+// expected-error@unknown {{LLVM IR text: expected llvm.fma, maximum, umin or ctpop on a type, got 'llvm.x() @y'}}
 llvm.func @f(%x: i32) {
   %0 = llvm.call_intrinsic "llvm.x() @y"(%x, %x) : (i32, i32) -> i32
   llvm.return
@@ -61,4 +61,33 @@ gpu.module @m {
   llvm.func @f() attributes {nvvm.kernel, nvvm.cluster_dim = array<i32: 1, 1, 16>} {
     llvm.return
   }
+}
+
+// -----
+
+// expected-error@unknown {{no LLVM IR type for i65}}
+llvm.func @f(%x: i65) {
+  llvm.return
+}
+
+// -----
+
+// expected-error@unknown {{no LLVM IR type for vector<4097xf32>}}
+llvm.func @f(%x: vector<4097xf32>) {
+  llvm.return
+}
+
+// -----
+
+// expected-error@unknown {{expected llvm.fma, maximum, umin or ctpop on a type, got 'llvm.x86.rdpmc'}}
+llvm.func @f(%x: i32) {
+  %0 = llvm.call_intrinsic "llvm.x86.rdpmc"(%x) : (i32) -> i64
+  llvm.return
+}
+
+// -----
+
+// expected-error@unknown {{LLVM IR text: expected an address space of 0, 1, 3, 4, 5, 7, got 64}}
+llvm.func @f(%x: !llvm.ptr<64>) {
+  llvm.return
 }

@@ -64,3 +64,14 @@ func.func @padded_with_ones(%x: tensor<2x5x6x2xf32>) -> tensor<2x3x5x3xf32> {
   %y = linalg.conv_2d_nhwc_hwcf {dilations = dense<1> : tensor<2xi64>, strides = dense<[2, 1]> : tensor<2xi64>} ins(%padded, %w : tensor<2x7x6x2xf32>, tensor<3x2x2x3xf32>) outs(%zeros : tensor<2x3x5x3xf32>) -> tensor<2x3x5x3xf32>
   func.return %y : tensor<2x3x5x3xf32>
 }
+
+// A convolution whose result is not of the size that it says.
+
+// CHECK-LABEL: func.func @inconsistent
+// CHECK: linalg.conv_2d_nhwc_hwcf
+func.func @inconsistent(%x: tensor<2x7x6x2xf32>) -> tensor<2x3x5x3xf32> {
+  %w = arith.constant dense<2.0> : tensor<3x2x2x3xf32>
+  %zeros = arith.constant dense<0.0> : tensor<2x3x5x3xf32>
+  %y = linalg.conv_2d_nhwc_hwcf {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>} ins(%x, %w : tensor<2x7x6x2xf32>, tensor<3x2x2x3xf32>) outs(%zeros : tensor<2x3x5x3xf32>) -> tensor<2x3x5x3xf32>
+  func.return %y : tensor<2x3x5x3xf32>
+}

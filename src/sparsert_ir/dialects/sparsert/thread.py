@@ -468,6 +468,8 @@ class WritePanelOp(IRDLOperation):
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
         check_lanes(self.sums)
+        highest = int(to_numpy(self.panels).max(initial=-1))
+        expect(highest < shape[0], "rows below", shape[0], highest)
         if self.bias is not None:
             expect(self.bias.get_shape() == shape, "bias of shape", shape, self.bias.get_shape())
 

@@ -329,6 +329,14 @@ func.func @f(%w: tensor<4xf32, #sparsert.csr>, %x: memref<4x8xf32>, %i: index) {
 // -----
 
 func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
+  // expected-error@+1 {{'sparsert.write_panel': expected rows below 3, got 3}}
+  sparsert.write_panel %s, %s to %y[%i] panel %i panels dense<[[0, 3], [1, -1]]> : tensor<2x2xi32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
   // expected-error@+1 {{'sparsert.write_panel': expected panels of rank 2, got 1}}
   sparsert.write_panel %s to %y[%i] panel %i panels dense<0> : tensor<1xi32> : f32 -> memref<3x8xf32>
   func.return
