@@ -153,7 +153,7 @@ def test_schedules_that_do_not_fit(message: str) -> None:
 def test_x_in_too_many_slices_is_refused_at_once() -> None:
     weight = sparse.csr_array(([1.0], ([0], [5])), shape=(1, 4_000_000))
     schedule = Schedule(lowering="data", rows_per_panel=1, columns_per_thread=16, column_groups=2)
-    with pytest.raises(ScheduleError, match="x in at most 1024 slices of .* bytes, got 2206"):
+    with pytest.raises(ScheduleError, match=r"at most 1024 slices of \d+ bytes, got 2204"):
         sparsert_ir.compile(weight, 32, target="sm_90", schedule=schedule)
 
 
