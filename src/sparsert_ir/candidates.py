@@ -255,8 +255,8 @@ def _heights(rows: int) -> list[int]:
 
 
 def _widths(columns: int, dtype: str) -> tuple[int, ...]:
-    """Columns per thread that can be loaded at once, whatever the row; pairs of f16 always can."""
-    if dtype == "f16":
+    """Columns per thread that can be loaded at once, whatever the row."""
+    if dtype == "f16" and columns % 2 == 0:
         return (2, 4) if columns % 4 == 0 else (2,)
     return tuple(width for width in (1, 2, 4) if columns % width == 0)
 

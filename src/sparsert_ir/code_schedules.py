@@ -31,7 +31,8 @@ def code_schedule(
 
     overlap: whether launches can overlap, which pays while a kernel takes a few microseconds.
     """
-    width = 2 if dtype == "f16" else 1
+    # Where N is odd, every second pair of f16 lies across two words: two loads and a move each.
+    width = 2 if dtype == "f16" and columns % 2 == 0 else 1
     launch = "overlapped" if overlap else "serial"
     if columns >= _LARGE_N and shape[0] >= 2 * _LOWEST_TALL_PANEL:
         return _one_wave(shape[0], columns, width, multiprocessors)

@@ -5,7 +5,8 @@ from sparsert_ir.schedule import Schedule
 
 _WIDEST_GATHER = 16
 """Bytes of x that a lane gathers at once."""
-_MOST_COLUMN_GROUPS = 4
+_WIDEST_TILE = 16
+"""Columns of x that a block stages at once."""
 _LONG_ROW = 800
 """Nonzeros from which a row keeps its lanes busy for long."""
 _VERY_LONG_ROW = 1200
@@ -14,7 +15,7 @@ _LARGE_SLICE = 16 * 1024
 _SHARED_BY_TWO_BLOCKS = 110 * 1024
 """Bytes of shared memory of a block beyond which a multiprocessor holds only one."""
 _ENOUGH_BLOCKS = 120
-"""About one for each multiprocessor."""
+"""About one for each multiprocessor; half as many where each stages much of x."""
 
 
 def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: str) -> Schedule:
@@ -23,7 +24,7 @@ def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: st
     """
     element_bytes = 2 if dtype == "f16" else 4
     width = _power_of_two(min(columns, _WIDEST_GATHER // element_bytes))
-    groups = min(_MOST_COLUMN_GROUPS, _power_of_two(-(-columns // width)))
+    groups = min(_WIDEST_TILE // width, _power_of_two(-(-columns // width)))
     row_length = nonzeros / shape[0]
     long = row_length > _LONG_ROW and width > 1 and groups == 1
     rows, chunk = (4, 8) if long else (2, 4)
@@ -33,23 +34,25 @@ def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: st
         rows *= 2
     slice_bytes = shape[1] * width * groups * element_bytes
     alone = slice_bytes > _SHARED_BY_TWO_BLOCKS or (width == 1 and slice_bytes > _LARGE_SLICE)
+    alone = alone or groups > 1
     warps = -(-shape[0] // rows) * -(-columns // (width * groups))
+    enough = _ENOUGH_BLOCKS if groups == 1 else _ENOUGH_BLOCKS // 2
     return Schedule(
         lowering="data",
         rows_per_panel=rows,
         columns_per_thread=width,
         column_groups=groups,
-        threads=_threads(warps, 512 if alone else 256),
+        threads=_threads(warps, 512 if alone else 256, enough),
         chunk=chunk,
         stages=4,
         accumulation="f32" if dtype == "f16" else "plain",
     )
 
 
-def _threads(warps: int, most: int) -> int:
+def _threads(warps: int, most: int, blocks: int) -> int:
     """Threads of a block, so many that there are still enough blocks."""
     threads = most
-    while threads > WARP and warps * WARP // threads < _ENOUGH_BLOCKS:
+    while threads > WARP and warps * WARP // threads < blocks:
         threads //= 2
     return threads
 

@@ -21,8 +21,9 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
 from sparsert_ir.epilogue import splat
 
-BATCH = 8
-"""Loads that a thread has on their way before it stores the first."""
+_MOST_ON_THEIR_WAY = 32
+_BYTES_ON_THEIR_WAY = 128
+"""Loads of a thread before it stores the first, and bytes of them."""
 _WIDEST_BITS = 128
 
 
@@ -50,13 +51,16 @@ class SliceCopy:
         thread = code.insert(gpu.ThreadIdOp("x"))
         if self._flat:
             x, staged = flattened(code, x), flattened(code, staged)
-        per_batch = self.threads * BATCH
+        piece_bytes = self._piece * self.element_type.bitwidth // 8
+        most = min(_MOST_ON_THEIR_WAY, _BYTES_ON_THEIR_WAY // piece_bytes)
+        count = even_batch(-(-self._pieces // self.threads), most)
+        per_batch = self.threads * count
         if self._pieces <= per_batch:
-            self._batch(code, x, staged, column, thread, -(-self._pieces // self.threads))
+            self._batch(code, x, staged, column, thread, count)
             return
 
         def one_batch(inner: Code, begin: SSAValue) -> None:
-            self._batch(inner, x, staged, column, inner.add(begin, thread), BATCH)
+            self._batch(inner, x, staged, column, inner.add(begin, thread), count)
 
         code.loop(code.index(0), code.index(self._pieces), code.index(per_batch), one_batch)
 
@@ -122,6 +126,11 @@ class SliceCopy:
         safe = code.minimum(here, code.index(self.columns - piece))
         value = code.insert(LoadColumnsOp(x, [row, safe], kind))
         return code.select(inside, value, splat(code, code.number(0.0, self.element_type), kind))
+
+
+def even_batch(rounds: int, most: int) -> int:
+    """How many of `rounds` to do at a time, at most `most`, so that all batches are about full."""
+    return -(-rounds // -(-rounds // most))
 
 
 def insert_below(code: Code, number: SSAValue, limit: int, op: Operation) -> None:

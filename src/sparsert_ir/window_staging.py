@@ -10,8 +10,11 @@ from sparsert_ir.building import Code
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.staging import BATCH, flattened, insert_below
+from sparsert_ir.staging import even_batch, flattened, insert_below
 from sparsert_ir.window import Window
+
+_MOST_ON_THEIR_WAY = 16
+"""Loads of a thread before it stores the first; each needs a few registers for its address."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,15 @@ class WindowCopy:
         place = self._column(code, code.add(column, within))
         per_round = self.threads // self.width
         rounds = -(-self.rows // per_round)
-        if rounds <= BATCH:
-            self._batch(code, images, staged, place, within, row, rounds)
+        count = even_batch(rounds, _MOST_ON_THEIR_WAY)
+        if rounds == count:
+            self._batch(code, images, staged, place, within, row, count)
             return
 
         def one_batch(inner: Code, begin: SSAValue) -> None:
-            self._batch(inner, images, staged, place, within, inner.add(begin, row), BATCH)
+            self._batch(inner, images, staged, place, within, inner.add(begin, row), count)
 
-        code.loop(code.index(0), code.index(self.rows), code.index(per_round * BATCH), one_batch)
+        code.loop(code.index(0), code.index(self.rows), code.index(per_round * count), one_batch)
 
     def _column(self, code: Code, column: SSAValue) -> _Column:
         window = self.window
