@@ -47,6 +47,7 @@ Finisher: TypeAlias = Callable[[Code, SSAValue, SSAValue], None]
 """Writes a row of the panel, given its place there and its total."""
 
 
+@dataclass(frozen=True)
 class MapToGpu(ModulePass):
     """Turn each function of one `tiled_spmm` into a kernel in a `gpu.module` and its launch.
 
@@ -56,7 +57,8 @@ class MapToGpu(ModulePass):
 
     The blocks of a cluster lie along z and share the K groups of the same panels. Each adds up its
     own groups and sends every row's sum to the block that finishes the row, which adds up what it
-    got in the order of the blocks.
+    got in the order of the blocks. All sums together take at most `shared-memory` bytes of workgroup
+    memory (default: 49152, which every GPU has).
 
     Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition` and, for K groups
     and clusters, `sparsert-split-k`; functions whose body is one product.
@@ -65,8 +67,11 @@ class MapToGpu(ModulePass):
 
     name = "sparsert-map-to-gpu"
 
+    shared_memory: int = STATIC_SHARED_MEMORY
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
+            _check_memory(product, self.shared_memory)
             module = KernelBuilder(product).build()
             op.body.block.insert_op_after(module, product.function)
             _replace_body_with_launch(product, module.sym_name.data)
@@ -455,7 +460,6 @@ def _check_launch(product: ProductFunction) -> None:
             f"schedule: panels_per_block must be at most 64, got {schedule.panels_per_block}"
         )
     _check_cluster(product)
-    _check_memory(product)
 
 
 def _check_cluster(product: ProductFunction) -> None:
@@ -475,19 +479,22 @@ def _check_cluster(product: ProductFunction) -> None:
         )
 
 
-def _check_memory(product: ProductFunction) -> None:
+def _check_memory(product: ProductFunction, shared_memory: int) -> None:
+    """A buffer of more than STATIC_SHARED_MEMORY bytes is asked for at the launch; one can be."""
     schedule, builder = product.schedule, KernelBuilder(product)
-    elements = 0
+    lane_bytes = schedule.columns_per_thread * product.sum_type.bitwidth // 8
+    buffers: list[int] = []
     if schedule.k_groups > 1:
-        elements += math.prod(builder.partial_sums_type().get_shape())
+        buffers.append(math.prod(builder.partial_sums_type().get_shape()) * lane_bytes)
     if schedule.cluster > 1:
-        elements += math.prod(builder.inbox_type().get_shape())
-    bytes_needed = elements * schedule.columns_per_thread * product.sum_type.bitwidth // 8
-    if schedule.cluster > 1:
-        bytes_needed += _SIGNAL_BYTES
-    if bytes_needed > STATIC_SHARED_MEMORY:
+        buffers.append(math.prod(builder.inbox_type().get_shape()) * lane_bytes)
+    total = sum(buffers) + (_SIGNAL_BYTES if schedule.cluster > 1 else 0)
+    large = [size for size in buffers if size > STATIC_SHARED_MEMORY]
+    one_large = len(large) == 1 and total - large[0] <= STATIC_SHARED_MEMORY
+    usable = shared_memory if one_large else STATIC_SHARED_MEMORY
+    if total > usable:
         raise ScheduleError(
-            f"schedule: partial sums must fit in {STATIC_SHARED_MEMORY} bytes of workgroup memory,"
-            f" got {bytes_needed} (k_groups * panels_per_block * rows_per_panel * threads *"
+            f"schedule: partial sums must fit in {usable} bytes of workgroup memory,"
+            f" got {total} (k_groups * panels_per_block * rows_per_panel * threads *"
             " columns_per_thread * element size, and about one K group's of it in a cluster)"
         )

@@ -36,6 +36,7 @@ from sparsert_ir.gpu_facts import CLUSTERS_FROM
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
+from sparsert_ir.passes.map_to_gpu import MapToGpu
 from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
@@ -181,7 +182,7 @@ class Compilation:
         match one:
             case UnrollPattern():
                 return replace(one, code_budget=self.code_budget)
-            case MapDataToGpu():
+            case MapDataToGpu() | MapToGpu():
                 return replace(one, shared_memory=shared_memory_of(self.target))
             case _:
                 return one
