@@ -17,8 +17,9 @@ def report(header: dict[str, Any], results: list[CaseResult]) -> str:
         _summary_table(summaries(results)),
         "## Cases",
         "Microseconds per launch from CUDA graph replays, checked against float64 first; in"
-        " brackets how many times faster ours is. floor: part of the fastest possible time that is"
-        " reached. A peer in ~tildes~ was wrong beyond rounding.",
+        " brackets how many times faster ours is. floor: part reached of the time that the"
+        " multiply-adds, or x and y in device memory, and a launch take; more than 100% where they"
+        " stay in the L2 cache or launches overlap. A peer in ~tildes~ was wrong beyond rounding.",
         *(_case_table(dtype, results) for dtype in sorted({result.dtype for result in results})),
     ]
     failures = [f"- {result.label} {result.dtype}: {_failure(result)}" for result in results]

@@ -57,8 +57,8 @@ class MapToGpu(ModulePass):
 
     The blocks of a cluster lie along z and share the K groups of the same panels. Each adds up its
     own groups and sends every row's sum to the block that finishes the row, which adds up what it
-    got in the order of the blocks. All sums together take at most `shared-memory` bytes of workgroup
-    memory (default: 49152, which every GPU has).
+    got in the order of the blocks. All sums together take at most `shared-memory` bytes of a
+    block's memory (default: 49152, which every GPU has).
 
     Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition` and, for K groups
     and clusters, `sparsert-split-k`; functions whose body is one product.
@@ -71,6 +71,7 @@ class MapToGpu(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
+            _check_launch(product)
             _check_memory(product, self.shared_memory)
             module = KernelBuilder(product).build()
             op.body.block.insert_op_after(module, product.function)
@@ -130,7 +131,6 @@ class KernelBuilder:
 
     def build(self) -> gpu.ModuleOp:
         product = self.product
-        _check_launch(product)
         types = product.buffer_types()
         block = Block(arg_types=types)
         code = Code(block)

@@ -19,6 +19,7 @@ import sparsert_ir
 from sparsert_ir import Schedule
 from sparsert_ir.dense import Array
 from sparsert_ir.emit.ptx import ARCHITECTURES
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 
 ASSEMBLED = ("sm_75", "sm_80", "sm_90")
 
@@ -85,6 +86,27 @@ def test_a_layer_of_real_size_assembles_without_spills(dtype: Any, tmp_path: Pat
     assembled = assemble(kernel.ptx, "sm_90", tmp_path)
     assert assembled.spill_bytes == 0
     assert assembled.registers <= 255
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize(("shape", "clustered"), [((512, 128), False), ((96, 1024), True)])
+def test_kernels_for_large_n_leave_registers_for_all_warps_of_their_blocks(
+    dtype: Any, shape: tuple[int, int], clustered: bool, tmp_path: Path
+) -> None:
+    kernel = sparsert_ir.compile(pruned(*shape, 0.1), 4096, dtype=dtype, target="sm_90")
+    schedule = kernel.schedule
+    assert schedule.panels_per_block == 2
+    assert (schedule.cluster == 2) == clustered
+    assembled = assemble(kernel.ptx, "sm_90", tmp_path)
+    assert assembled.spill_bytes == 0
+    assert assembled.registers * schedule.block_threads <= 65536
+
+
+def test_the_sums_of_a_cluster_may_need_more_memory_than_every_gpu_has(tmp_path: Path) -> None:
+    schedule = Schedule(rows_per_panel=64, threads=256, cluster=2)
+    kernel = sparsert_ir.compile(pruned(64, 96, 0.1), 256, target="sm_90", schedule=schedule)
+    assert kernel.binary.launch.shared_bytes > STATIC_SHARED_MEMORY
+    assemble(kernel.ptx, "sm_90", tmp_path)
 
 
 @pytest.mark.parametrize("architecture", ASSEMBLED)

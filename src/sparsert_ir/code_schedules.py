@@ -2,8 +2,8 @@
 
 The rules follow sweeps over 18 layers on an H200 (docs/performance.md): a few columns per block and
 many small panels with K groups where N is small, so that every multiprocessor has work and the
-loads of x are spread; one wave of blocks with tall panels where N is large, so that each element
-of x that is taken in meets many rows.
+loads of x are spread; one wave of blocks with two tall panels each where N is large, so that each
+element of x that is taken in meets many rows.
 """
 
 import math
@@ -12,13 +12,17 @@ from sparsert_ir.gpu_facts import INSTRUCTION_BYTES, WARP
 from sparsert_ir.schedule import Schedule
 
 _LARGE_N = 4000
-_TALLEST_PANEL, _LOWEST_TALL_PANEL = 96, 40
-_MOST_THREADS = 512
+_ROWS_PER_BLOCK, _LOWEST_TALL_PANEL = 96, 40
+"""With large N: of the two panels that share a block's columns of x."""
+_MOST_LANES = 384
+"""Of a panel with large N; with two panels they are 24 warps of at most 80 registers."""
+_FULL_BLOCK = 320
+"""Lanes of a panel: with fewer, too few warps share the instructions that are fetched."""
+_DEEP = 1024
+"""K from which it pays that two blocks of a cluster take half of it each."""
 _REGISTER_FILE, _REGISTERS = 65536, 64
 """Of a multiprocessor; of a thread, about, while panels are small."""
 _TALLEST_SMALL_PANEL = 32
-_FEWEST_COLUMNS = 320
-"""Of a block; with fewer, too few warps share the instructions that are fetched."""
 
 
 def code_schedule(
@@ -35,7 +39,7 @@ def code_schedule(
     width = 2 if dtype == "f16" and columns % 2 == 0 else 1
     launch = "overlapped" if overlap else "serial"
     if columns >= _LARGE_N and shape[0] >= 2 * _LOWEST_TALL_PANEL:
-        return _one_wave(shape[0], columns, width, multiprocessors)
+        return _one_wave(shape, columns, width, multiprocessors, clusters=overlap)
     height, groups, threads = _small(shape, columns)
     across = math.ceil(columns / (threads * width))
     together = multiprocessors * max(1, _REGISTER_FILE // (threads * groups * _REGISTERS))
@@ -64,29 +68,30 @@ def _small(shape: tuple[int, int], columns: int) -> tuple[int, int, int]:
     return 8, 4 if depth <= 384 else 8, 64
 
 
-def _one_wave(rows: int, columns: int, width: int, multiprocessors: int) -> Schedule:
-    """As many blocks as multiprocessors: panels as tall as registers allow, columns dealt evenly.
+def _one_wave(
+    shape: tuple[int, int], columns: int, width: int, multiprocessors: int, *, clusters: bool
+) -> Schedule:
+    """As many blocks as multiprocessors, each with two panels on the same columns of x: the second
+    panel finds in the L1 cache what the first one loaded, and many warps hide each other's loads.
 
+    What a multiprocessor takes in of x bounds these kernels: where K is deep, two blocks share it.
     The loads of x may be reordered freely (serial launch), which counts for more here than the
     microsecond that overlapping saves.
     """
-    panels = min(
-        (
-            count
-            for count in _divisors(multiprocessors)
-            if rows / count <= _TALLEST_PANEL
-            and columns * count / multiprocessors >= _FEWEST_COLUMNS
-        ),
+    rows, depth = shape
+    stacks = min(
+        (count for count in _divisors(multiprocessors) if rows / count <= _ROWS_PER_BLOCK),
         default=multiprocessors,
     )
-    height = math.ceil(rows / panels)
-    blocks_across = max(1, multiprocessors // panels)
-    lanes = math.ceil(columns / (blocks_across * width))
-    tiles = math.ceil(lanes / _MOST_THREADS)
-    threads = WARP * math.ceil(lanes / (tiles * WARP))
+    lanes = columns / width * stacks / multiprocessors
+    cluster = 2 if clusters and depth >= _DEEP and lanes < _FULL_BLOCK else 1
+    lanes *= cluster
+    tiles = math.ceil(lanes / _MOST_LANES)
     return Schedule(
-        rows_per_panel=height,
-        threads=threads,
+        rows_per_panel=math.ceil(rows / (2 * stacks)),
+        panels_per_block=2,
+        cluster=cluster,
+        threads=WARP * math.ceil(lanes / (tiles * WARP)),
         column_tiles=tiles,
         columns_per_thread=width,
         stores="streaming",

@@ -93,8 +93,9 @@ def gpu_candidates(
     """
     columns, rows = window.columns, shape[0]
     overlap = architecture_number(architecture) >= OVERLAP_FROM
-    width = 2 if dtype == "f16" else 1
-    base = Schedule(launch="overlapped" if overlap else "serial")
+    # A tap's neighbour moves every pair of f16 across two words: two loads and a move each.
+    width = 2 if dtype == "f16" and window.kernel[1] == 1 and columns % 2 == 0 else 1
+    base = Schedule(permutation="clustered", launch="overlapped" if overlap else "serial")
     groups = 4 if columns >= 1024 else 8 if columns >= 256 else 16
     if columns >= 16384:
         first = replace(base, rows_per_panel=32, threads=128, columns_per_thread=width)

@@ -32,17 +32,20 @@ def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: st
         chunk = 8
     while rows * groups < WARP and row_length < 2 * chunk * WARP / (rows * groups):
         rows *= 2
-    slice_bytes = shape[1] * width * groups * element_bytes
-    alone = slice_bytes > _SHARED_BY_TWO_BLOCKS or (width == 1 and slice_bytes > _LARGE_SLICE)
-    alone = alone or groups > 1
     warps = -(-shape[0] // rows) * -(-columns // (width * groups))
-    enough = _ENOUGH_BLOCKS if groups == 1 else _ENOUGH_BLOCKS // 2
+    most, enough = 256, _ENOUGH_BLOCKS
+    slice_bytes = shape[1] * width * groups * element_bytes
+    if slice_bytes > _SHARED_BY_TWO_BLOCKS or (width == 1 and slice_bytes > _LARGE_SLICE):
+        most = 512
+    if groups > 1:
+        narrow = columns * element_bytes % _WIDEST_GATHER != 0
+        most, enough = 1024 if narrow else 512, _ENOUGH_BLOCKS // 2
     return Schedule(
         lowering="data",
         rows_per_panel=rows,
         columns_per_thread=width,
         column_groups=groups,
-        threads=_threads(warps, 512 if alone else 256, enough),
+        threads=_threads(warps, most, enough),
         chunk=chunk,
         stages=4,
         accumulation="f32" if dtype == "f16" else "plain",
