@@ -43,6 +43,10 @@ $(TORCH): requirements-torch.txt $(READY)
 test-torch: $(TORCH) ## install torch into .venv (5 GB) and run the tests that need it
 	$(BIN)/python -m pytest -q -m torch
 
+.PHONY: test-extras
+test-extras: ## install the package with each extra alone in fresh environments, and use it
+	$(PYTHON) tests/fresh_environments.py
+
 MINUTES ?= 10
 SEED ?= 0
 
