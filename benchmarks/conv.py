@@ -2,11 +2,12 @@
 
     python benchmarks/conv.py --output results/conv
     python benchmarks/conv.py --path DIRECTORY --batch 1 8 --candidates 12 --seconds 550
+    python benchmarks/conv.py --schedule results/conv.json
 
 Writes OUTPUT.md and OUTPUT.json, renewed after each case, so that a run may be stopped at any time.
 Every result is checked against float64 before it is timed by CUDA graph replays; cuDNN runs in the
 same process with its benchmark mode on. For ours the compiler's own schedule and the fastest of
---candidates are both reported.
+--candidates, or the one that an earlier run found, are both reported.
 """
 
 import argparse
@@ -33,9 +34,11 @@ from convolution_jobs import (
 from machine import this_machine
 from markdown import table
 from results import replace_text
+from sparsert_ir import Schedule
 from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.convolution import filter_matrix
-from sparsert_ir.convolution_schedules import gpu_candidates
+from sparsert_ir.convolution_candidates import best_convolutions
+from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
 from sparsert_ir.window import Window
 from sparsert_ir.worker_pool import Finished, WorkerPool
 
@@ -76,7 +79,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sparsity", type=float, nargs="*", default=[0.91, 0.96])
     parser.add_argument("--dtype", nargs="*", choices=["f32", "f16"], default=["f32", "f16"])
     parser.add_argument("--only", nargs="*", default=[], help="parts of labels to keep")
-    parser.add_argument("--candidates", type=int, default=8, help="schedules per case, 0: default")
+    parser.add_argument(
+        "--schedule",
+        default="tuned",
+        help='"default": the compiler\'s; "tuned": besides, the fastest of --candidates; or the'
+        " OUTPUT.json of an earlier run, whose fastest of the case is taken",
+    )
+    parser.add_argument("--candidates", type=int, default=8, help="schedules per case, when tuned")
     parser.add_argument("--code-budget", type=int, default=16 * 2**20, help="bytes per kernel")
     parser.add_argument("--seconds", type=float, default=550)
     parser.add_argument("--build-seconds", type=float, default=120)
@@ -127,7 +136,23 @@ def builds(
     case: ConvolutionCase, dtype: str, target: str, options: argparse.Namespace
 ) -> list[ConvolutionBuild]:
     """The compiler's own choice, then the candidates."""
-    shape = filter_matrix(case.weight, 1, "float32")[0].shape
+    kind: Any = dtype
+    chosen = dict.fromkeys([None, *schedules(case, dtype, target, options)])
+    return [
+        ConvolutionBuild(case, kind, target, schedule, options.code_budget) for schedule in chosen
+    ]
+
+
+def schedules(
+    case: ConvolutionCase, dtype: str, target: str, options: argparse.Namespace
+) -> list[Schedule]:
+    """Those that compete with the compiler's own."""
+    if options.schedule == "default":
+        return []
+    if options.schedule != "tuned":
+        found = fastest_schedules(Path(options.schedule)).get((case.label, dtype))
+        return [] if found is None else [found]
+    matrix = filter_matrix(case.weight, 1, {"f32": "float32", "f16": "float16"}[dtype])[0]
     side, padding = case.side, case.padding
     window = Window(
         batch=case.batch,
@@ -137,14 +162,22 @@ def builds(
         strides=(case.stride, case.stride),
         padding=(padding, padding, padding, padding),
     )
-    found = gpu_candidates(shape, window, dtype, target)
-    others = found[1:]
-    step = max(1, -(-len(others) // max(1, options.candidates)))
-    chosen = [None, *others[::step]] if options.candidates else [None]
-    kind: Any = dtype
-    return [
-        ConvolutionBuild(case, kind, target, schedule, options.code_budget) for schedule in chosen
-    ]
+    lowering = convolution_lowering(matrix.shape, matrix.nonzeros, options.code_budget).lowering
+    own = default_convolution(matrix.shape, window, dtype, target, lowering)
+    found = best_convolutions(matrix, window, dtype, target, options.candidates + 1)
+    return [one for one in found if one != own][: options.candidates]
+
+
+def fastest_schedules(path: Path) -> dict[tuple[str, str], Schedule]:
+    """By label and element type, from the JSON of an earlier run."""
+    if not path.is_file():
+        raise SystemExit(f"--schedule: expected default, tuned or a file, got {path}")
+    return {
+        (row["label"], dtype): Schedule(**row[f"ours {dtype}"]["schedule"])
+        for row in json.loads(path.read_text(encoding="utf-8"))["cases"]
+        for dtype in ("f32", "f16")
+        if f"ours {dtype}" in row
+    }
 
 
 def describe(job: ConvolutionBuild) -> str:

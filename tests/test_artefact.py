@@ -76,6 +76,7 @@ def test_a_stored_convolution_computes_the_same_bits(tmp_path: Path) -> None:
     kernel.save(tmp_path / "k")
     saved = sparsert_ir.load(tmp_path / "k")
     assert np.array_equal(saved(x), kernel(x))
+    assert (saved.n, repr(saved)) == (kernel.n, "Saved" + repr(kernel))
     sparsert_ir.compile_conv2d(weight, x.shape, target="sm_80").save(
         tmp_path / "g", assembled=False
     )
@@ -115,7 +116,7 @@ def test_machine_code_and_constants_are_kept(tmp_path: Path) -> None:
         cubin_arch="sm_90",
         constants=tuple(arrays.items()),
     )
-    save_binary(tmp_path / "k", binary, schedule=None, matrix={}, versions={})
+    save_binary(tmp_path / "k", binary, schedule=None, matrix={"shape": [12, 10]}, versions={})
     found = sparsert_ir.load(tmp_path / "k").binary
     assert (found.cubin, found.cubin_arch) == (binary.cubin, "sm_90")
     assert [name for name, _ in found.constants] == list(arrays)
@@ -183,6 +184,7 @@ def bad_manifests() -> dict[str, Callable[[dict[str, Any]], None]]:
         "part": put("parts", value=[7]),
         "threads": put("threads", value=0),
         "copy": put("copy_bytes", value=-1),
+        "matrix": put("matrix", "shape", value=[3]),
         "digest": put("digests", "kernel.ptx", value="0" * 64),
         "no digest": put("digests", value={}),
         "cubin": put("cubin_arch", value="sm_90"),

@@ -153,7 +153,7 @@ def test_tune_stores_a_record_that_compile_takes(weights: str, sparsert: Sparser
     command = ("tune", weights, "--target", "cpu", "--candidates", "2", "--workers", "1")
     document = sparsert(*command, "--json")
     assert document["complete"]
-    assert len(document["candidates"]) == 3
+    assert len(document["candidates"]) == 2
     compiled = sparsert("compile", weights, "--target", "cpu", "--schedule", "layer.json", "--json")
     assert compiled["schedule"] == document["schedule"]
     Path("knobs.json").write_text('{"lowering": "data", "threads": 1, "columns_per_thread": 4}')
@@ -167,6 +167,33 @@ def test_bench_compares_with_libraries(weights: str, sparsert: Sparsert) -> None
     for name, us in document["peers"].items():
         assert document["ratios"][name] == pytest.approx(us / document["us"])
     assert "scipy, CSR" in sparsert("bench", weights, "--target", "cpu")
+
+
+def test_a_convolution_is_tuned_compiled_inspected_run_and_timed(
+    weights: str, sparsert: Sparsert, mistake: Sparsert
+) -> None:
+    random = np.random.default_rng(1)
+    filters = random.standard_normal((6, 2, 3, 3)) * (random.random((6, 2, 3, 3)) < 0.5)
+    np.savez("filter.npz", weight=filters.astype(np.float32))
+    np.save("bias.npy", np.arange(6.0))
+    layer = (
+        *("filter.npz", "--input-shape", "2", "4", "9", "8", "--padding", "1", "--groups", "2"),
+        *("--stride", "2", "1", "--bias", "bias.npy", "--target", "cpu"),
+    )
+    record = sparsert("tune", *layer, "--candidates", "2", "--json")
+    assert record["output"] == "filter.json"
+    assert "image=(9, 8)" in record["layer"]["window"]
+    made = sparsert("compile", *layer, "--schedule", "filter.json", "--json")
+    assert made["schedule"] == record["schedule"]
+    assert made["n"] == 2 * 5 * 8
+    facts = sparsert("inspect", "filter.sparsert", "--json")
+    assert facts["signature"]["y_shape"] == [2, 6, 5, 8]
+    assert sparsert("run", *layer, "--json")["checked"] is True
+    assert sparsert("run", "filter.sparsert", "--json")["shape"] == [2, 6, 5, 8]
+    assert sparsert("bench", *layer, "--json")["us"] > 0
+    nothing = mistake("run", *layer, "-n", "3")
+    assert "-n: expected nothing with --input-shape" in nothing
+    assert "expected a filter of rank 4" in mistake("run", "layer.npz", *layer[1:])
 
 
 def test_cache_says_what_is_kept_and_removes_it(

@@ -23,6 +23,8 @@ def test_documented_commands_run(
     random = np.random.default_rng(0)
     weight = random.standard_normal((24, 16)) * (random.random((24, 16)) < 0.2)
     np.savez("layer.npz", weight=weight, bias=np.arange(24.0), n=20)
+    filters = random.standard_normal((8, 16, 3, 3)) * (random.random((8, 16, 3, 3)) < 0.2)
+    np.save("filter.npy", filters)
     for command in COMMANDS:
         program, *arguments = shlex.split(command)
         assert program == "sparsert"

@@ -13,7 +13,7 @@ from sparsert_ir.frontend import Layer
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE
 from sparsert_ir.tuner import TuneOptions, TuningRecord, tune
-from sparsert_ir.tuner.stored import kept_record
+from sparsert_ir.tuner.stored import kept_record, kept_records
 
 
 def weight(seed: int = 0) -> Any:
@@ -67,6 +67,24 @@ def test_tune_measures_once_and_keeps_the_record(
     again = sparsert_ir.compile(weight(), n=20, target="cpu", schedule="tune")
     assert again.schedule == first.schedule
     assert path.stat().st_mtime_ns == begun
+
+
+def test_convolutions_are_tuned_once_and_take_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    filters = weight().reshape(16, 3, 2, 2)
+    given: Any = {"padding": 1, "target": "cpu"}
+    first = sparsert_ir.compile_conv2d(filters, (1, 3, 7, 7), schedule="tune", **given)
+    (path,) = kept_records()
+    begun = path.stat().st_mtime_ns
+    again = sparsert_ir.compile_conv2d(filters, (1, 3, 7, 7), schedule="tune", **given)
+    assert again.schedule == first.schedule
+    assert path.stat().st_mtime_ns == begun
+    taken = sparsert_ir.compile_conv2d(filters, (1, 3, 7, 7), schedule=path, **given)
+    assert taken.schedule == first.schedule
+    with pytest.raises(TuningRecordError, match="n = 25"):
+        sparsert_ir.compile_conv2d(filters, (1, 3, 4, 4), schedule=path, **given)
 
 
 def test_a_damaged_kept_record_is_made_again(

@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
 import pytest
 
 import sparsert_ir
+from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.errors import ArgumentError, TuningError, TuningRecordError
 from sparsert_ir.frontend import Layer
 from sparsert_ir.kernel_binary import KernelBinary
@@ -26,6 +27,7 @@ from sparsert_ir.tuner import TuneOptions, TuningRecord, TuningWarning, matrix_d
 from sparsert_ir.tuner.measuring import Measured
 from sparsert_ir.tuner.record import LayerKey
 from sparsert_ir.tuner.reference import Reference
+from sparsert_ir.window import Window
 
 CANDIDATES = [Schedule(threads=threads) for threads in (32, 64, 96, 128)]
 
@@ -237,6 +239,65 @@ def test_tuning_for_the_processor_is_real(dtype: Any, residual: Any) -> None:
     assert record.us == min(one.measured_us or 0 for one in record.candidates)
     # For 40 columns the model knows a few schedules, and the compiler's own is one of them.
     assert len({one.schedule for one in record.candidates}) == len(record.candidates) > 1
+
+
+def small_convolution(layout: str = "nchw", **more: Any) -> Layer:
+    random = np.random.default_rng(0)
+    weight = random.standard_normal((12, 2, 3, 3)) * (random.random((12, 2, 3, 3)) < 0.4)
+    window = Window(
+        batch=2,
+        channels=4,
+        image=(9, 8),
+        kernel=(3, 3),
+        strides=(2, 1),
+        padding=(1, 0, 1, 2),
+        layout=cast(Any, layout),
+    )
+    element = {"f32": np.float32, "f16": np.float16}[more.get("dtype", "f32")]
+    matrix = filter_matrix(weight, 2, element)[0]
+    return Layer(matrix=matrix, columns=window.columns, window=window, **more)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_tuning_a_convolution_for_the_processor_is_real(dtype: Any, layout: str) -> None:
+    bias = np.arange(12, dtype=np.float32)
+    one = small_convolution(layout, bias=bias, activation="relu", residual="before", dtype=dtype)
+    record = tune(one, "cpu", TuneOptions(count=3, workers=1))
+    assert record.complete
+    assert not [one.failure for one in record.candidates if one.failure]
+    assert len({one.schedule for one in record.candidates}) == len(record.candidates) >= 2
+    assert all(one.predicted_us for one in record.candidates)
+    assert TuningRecord.from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_candidates_of_a_convolution_for_a_gpu_all_build(dtype: Any) -> None:
+    one = small_convolution(dtype=dtype)
+    record = tune(one, "sm_90", TuneOptions(count=8, workers=2, measure=threads_as_us))
+    assert not [one.failure for one in record.candidates if one.failure]
+    assert {one.schedule.lowering for one in record.candidates if one.schedule} == {"code", "data"}
+    assert len(record.candidates) == 9
+
+
+def test_a_record_of_a_convolution_is_for_its_window() -> None:
+    one = small_convolution()
+    assert one.window is not None
+    key = LayerKey.of(one, "cpu")
+    key.check(LayerKey.of(small_convolution(), "cpu"))
+    other = replace(one, window=replace(one.window, padding=(0, 1, 2, 1)))
+    with pytest.raises(TuningRecordError, match="window = Window"):
+        key.check(LayerKey.of(other, "cpu"))
+    with pytest.raises(TuningRecordError, match="window = None"):
+        key.check(LayerKey.of(replace(one, window=None), "cpu"))
+
+
+def test_a_wrong_convolution_is_found_out() -> None:
+    reference = Reference.of(small_convolution("nhwc", activation="relu"))
+    right = reference.y.astype(np.float32)
+    assert reference.explain(right) == ""
+    right[1, 2, 3, 4] += 0.01
+    assert "y[1, 2, 3, 4]" in reference.explain(right)
 
 
 def test_a_wrong_kernel_is_found_out(layer: Layer) -> None:

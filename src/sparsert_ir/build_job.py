@@ -44,23 +44,12 @@ class Build:
 
 
 def build(job: BuildJob) -> Build:
-    """Compile and assemble `job`; raises what `sparsert_ir.compile` and `load_kernel` raise."""
-    from sparsert_ir.compiler import compile_spmm
+    """Compile and assemble `job`; raises what compiling and loading raise."""
+    from sparsert_ir.compiler import compile_layer, target_of
 
-    layer = job.layer
     begin = time.perf_counter()
-    kernel = compile_spmm(
-        layer.matrix,
-        layer.columns,
-        bias=layer.bias,
-        activation=layer.activation,
-        residual=False if layer.residual == "none" else layer.residual,
-        dtype=layer.dtype,
-        target=job.target,
-        lowering=job.lowering,
-        schedule=layer.schedule,
-        name=layer.name,
-        code_budget=job.code_budget,
+    kernel = compile_layer(
+        job.layer, target_of(job.target), job.layer.schedule, job.lowering, job.code_budget
     )
     compiled = time.perf_counter()
     binary = kernel.binary

@@ -105,7 +105,7 @@ def best_candidates(
         # The model does not tell them apart: what is near the default, and a fair sample.
         default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
         found = data_candidates(columns, dtype, overlapped=overlapped)
-        return _taken_in_turn(data_neighbours(default, columns), sampled(found, seed=0))[:count]
+        return taken_in_turn(data_neighbours(default, columns), sampled(found, seed=0))[:count]
     clusters = architecture_number(target) >= CLUSTERS_FROM
     found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped, clusters=clusters)
     if overlapped and columns >= _LARGE_N:
@@ -116,7 +116,7 @@ def best_candidates(
     default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
     near = neighbours(default, matrix.shape, columns, dtype, clusters=clusters)
     near.sort(key=lambda one: predict_us(one, product, limits))
-    return _taken_in_turn(_diverse(ordered), near)[:count]
+    return taken_in_turn(diverse(ordered), near)[:count]
 
 
 def neighbours(
@@ -174,13 +174,13 @@ def data_neighbours(schedule: Schedule, columns: int) -> list[Schedule]:
     ]
 
 
-def _taken_in_turn(first: list[Schedule], second: list[Schedule]) -> list[Schedule]:
+def taken_in_turn(first: list[Schedule], second: list[Schedule]) -> list[Schedule]:
     """Both lists' best before either's second best, each schedule once."""
     turns = itertools.zip_longest(first, second)
     return list(dict.fromkeys(one for turn in turns for one in turn if one is not None))
 
 
-def _diverse(ordered: list[Schedule]) -> list[Schedule]:
+def diverse(ordered: list[Schedule]) -> list[Schedule]:
     """The same schedules, but after the first of each height, K split and launch its variants wait.
 
     The model tells heights and splits apart better than the knobs that change little, so a short

@@ -110,11 +110,6 @@ def compile_spmm(
     layer = make_layer(
         weight, n, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
-    _check_budget(code_budget)
-    if schedule is not None and not isinstance(schedule, Schedule):
-        from sparsert_ir.tuner.stored import schedule_of
-
-        schedule = schedule_of(schedule, layer, kind, code_budget)
     return compile_layer(layer, kind, schedule, lowering, code_budget, threads)
 
 
@@ -126,13 +121,17 @@ def _check_budget(code_budget: int) -> None:
 def compile_layer(
     layer: Layer,
     kind: str,
-    schedule: Schedule | None,
+    schedule: ScheduleLike,
     lowering: Lowering | None,
     code_budget: int,
     threads: int | None = None,
 ) -> Kernel:
     """Compile a layer for the target `kind`; errors as of `compile_spmm`."""
     _check_budget(code_budget)
+    if schedule is not None and not isinstance(schedule, Schedule):
+        from sparsert_ir.tuner.stored import schedule_of
+
+        schedule = schedule_of(schedule, layer, kind, code_budget)
     chosen = _schedule(layer, kind, schedule, lowering, code_budget)
     layer = replace(layer, schedule=chosen)
     asked_for = schedule is not None or lowering is not None

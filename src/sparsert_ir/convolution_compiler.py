@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.compiler import (
     LARGEST_ARRAY,
+    ScheduleLike,
     compile_layer,
     is_integer,
     make_layer,
@@ -17,10 +18,10 @@ from sparsert_ir.compiler import (
 )
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.frontend import NUMPY_TYPES
+from sparsert_ir.frontend import NUMPY_TYPES, Layer
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.schedule import Lowering, Schedule
+from sparsert_ir.schedule import Lowering
 from sparsert_ir.window import Window
 
 
@@ -39,7 +40,7 @@ def compile_conv2d(
     dtype: Literal["f32", "f16"] = "f32",
     target: str | None = None,
     lowering: Lowering | None = None,
-    schedule: Schedule | None = None,
+    schedule: ScheduleLike = None,
     name: str = "conv2d",
     code_budget: int = CODE_BUDGET,
     threads: int | None = None,
@@ -57,6 +58,39 @@ def compile_conv2d(
     What lies outside the images is not read and counts as 0.
     """
     kind = target_of(target)
+    layer = convolution_layer(
+        weight,
+        input_shape,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        layout=layout,
+        bias=bias,
+        activation=activation,
+        residual=residual,
+        dtype=dtype,
+        name=name,
+    )
+    return compile_layer(layer, kind, schedule, lowering, code_budget, threads)
+
+
+def convolution_layer(
+    weight: npt.ArrayLike,
+    input_shape: Any,
+    *,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    layout: Any,
+    bias: npt.ArrayLike | None,
+    activation: Any,
+    residual: Any,
+    dtype: Any,
+    name: Any,
+) -> Layer:
+    """The layer that arguments of `compile_conv2d` describe, without a schedule; its errors."""
     if layout not in ("NCHW", "NHWC"):
         raise ArgumentError(f'layout: expected "NCHW" or "NHWC", got {layout!r}')
     # A wrong dtype is refused by `make_layer`.
@@ -67,8 +101,7 @@ def compile_conv2d(
     layer = make_layer(
         matrix, 1, bias=bias, activation=activation, residual=residual, dtype=dtype, name=name
     )
-    layer = replace(layer, columns=window.columns, window=window)
-    return compile_layer(layer, kind, schedule, lowering, code_budget, threads)
+    return replace(layer, columns=window.columns, window=window)
 
 
 def _window(

@@ -101,6 +101,8 @@ def cpu_convolution_candidates(facts: ConvolutionFacts) -> list[Schedule]:
     most = min(height, 1 + max(0, _WIDEST_LANE - width) // pitch)
     whole = [width + (lines - 1) * pitch for lines in range(1, 1 + most)]
     columns = {count for count in whole if _NARROW_LANE <= count <= _WIDEST_LANE}
+    # Many numbers of lines at most lead to the same tiles.
+    columns = {image_tiles(facts.window, count).copy.columns for count in columns}
     columns |= {limit for limit in (64, 128, _WIDEST_LANE) if limit < width}
     return [
         Schedule(

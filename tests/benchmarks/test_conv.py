@@ -122,6 +122,27 @@ def test_the_fastest_kernel_counts_and_the_default_is_kept() -> None:
     assert row["ours f32 default"]["us"] == 3.0
 
 
+def test_the_schedules_of_an_earlier_run_are_taken(tmp_path: Path) -> None:
+    case = small_case(28)
+    row: dict[str, Any] = {"failures": [], "label": case.label, "batch": 1, "stride": 1}
+    row["sparsity"] = 0.9
+    build = ConvolutionBuild(case, "f32", "sm_80", Schedule(k_groups=2), 1)
+    job = ConvolutionMeasurement(case, "f32", binary(), 1)
+    done = Finished(job, ConvolutionTime(2.0, 0.0, True))
+    note(row, done, (build, BuiltConvolution(binary(), Schedule(k_groups=2))))
+    conv.write_all(tmp_path / "conv", HEADER, [row])
+    options = parse(["--schedule", str(tmp_path / "conv.json")])
+    assert [one.schedule for one in builds(case, "f32", "sm_80", options)] == [
+        None,
+        Schedule(k_groups=2),
+    ]
+    assert [one.schedule for one in builds(case, "f16", "sm_80", options)] == [None]
+    default = parse(["--schedule", "default"])
+    assert [one.schedule for one in builds(case, "f32", "sm_80", default)] == [None]
+    with pytest.raises(SystemExit, match="expected default, tuned or a file"):
+        builds(case, "f32", "sm_80", parse(["--schedule", "nowhere"]))
+
+
 def test_results_are_written_as_markdown_and_json(tmp_path: Path) -> None:
     row: dict[str, Any] = {
         "label": "a", "batch": 1, "stride": 1, "sparsity": 0.9, "failures": [],

@@ -29,7 +29,7 @@ _MOST_SHARED_BYTES = 2**20
 class Manifest:
     """See `KernelBinary` for what is not explained here.
 
-    matrix:    digest, shape and nonzeros of the weight, for people.
+    matrix:    digest, shape and nonzeros of the weight; all but the shape for people.
     versions:  of what made the code, for people.
     digests:   SHA-256 of each other member.
     constants: names of the arrays that a launch passes, in order.
@@ -91,7 +91,7 @@ def _manifest(reader: "_Reader") -> Manifest:
         has_loops=reader.truth("has_loops"),
         cubin_arch=reader.text("cubin_arch", re.compile("|sm_[0-9]{2,3}")),
         schedule=None if schedule is None else _schedule(reader.inner("schedule")),
-        matrix=reader.inner("matrix").document,
+        matrix=_matrix(reader.inner("matrix")),
         versions={str(k): str(v) for k, v in reader.inner("versions").document.items()},
         digests=_digests(reader.inner("digests")),
         constants=reader.names("constants"),
@@ -99,6 +99,11 @@ def _manifest(reader: "_Reader") -> Manifest:
         threads=reader.number("threads", 1, _MOST_THREADS),
         copy_bytes=reader.number("copy_bytes", 0, _LARGEST_EXTENT),
     )
+
+
+def _matrix(reader: "_Reader") -> dict[str, Any]:
+    reader.extents("shape", 2)
+    return reader.document
 
 
 def _part(reader: "_Reader") -> Part:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from sparsert_ir.artefact.arrays import from_npy
@@ -32,9 +33,8 @@ class SavedKernel:
     binary: KernelBinary
 
     def __repr__(self) -> str:
-        depth, n = self.manifest.signature.x_shape
-        rows = self.manifest.signature.y_shape[0]
-        return f"SavedKernel(@{self.name}: {rows} x {depth}, N = {n}, for {self.target})"
+        rows, depth = self.manifest.matrix["shape"]
+        return f"SavedKernel(@{self.name}: {rows} x {depth}, N = {self.n}, for {self.target})"
 
     @property
     def name(self) -> str:
@@ -47,8 +47,8 @@ class SavedKernel:
 
     @property
     def n(self) -> int:
-        """Columns of x and y."""
-        return self.manifest.signature.x_shape[1]
+        """Columns of y: pixels of all its images for a convolution."""
+        return prod(self.manifest.signature.y_shape) // self.manifest.matrix["shape"][0]
 
     @property
     def schedule(self) -> Schedule | None:

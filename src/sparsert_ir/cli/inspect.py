@@ -135,7 +135,6 @@ def _artefact(path: Path) -> Report:
     signature, launch = manifest.signature, manifest.launch
     machine_code = code_size(binary.cubin, binary.name) if binary.cubin else None
     constants = sum(array.nbytes for _, array in binary.constants)
-    rows, columns = signature.y_shape
     document = {
         "kind": "artefact",
         **asdict(manifest),
@@ -146,7 +145,10 @@ def _artefact(path: Path) -> Report:
     code = f"{count(machine_code)} bytes for {binary.cubin_arch}" if machine_code else "none"
     facts = [
         ("kernel", f"@{saved.name} for {saved.target}"),
-        ("computes", f"y[{rows}, {columns}] from x{list(signature.x_shape)}, {signature.dtype}"),
+        (
+            "computes",
+            f"y{list(signature.y_shape)} from x{list(signature.x_shape)}, {signature.dtype}",
+        ),
         ("residual", "yes" if signature.has_residual else "no"),
         ("launch", f"grid {launch.grid}, block {launch.block}, {launch.shared_bytes} bytes shared"),
         ("machine code", code),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparsert_ir.cli.convolutions import add_convolution_arguments, read_convolution
 from sparsert_ir.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
     """The matrix, and what is done with it."""
     add_matrix_arguments(parser)
     parser.add_argument("-n", type=int, help="columns of x and y; from the file where that says so")
+    add_convolution_arguments(parser)
     parser.add_argument(
         "--bias", metavar="FILE", help='.npy of M numbers, or "none"; from a .npz that has one'
     )
@@ -52,12 +54,17 @@ def read_layer(options: argparse.Namespace) -> "Layer":
     """The layer, without a schedule. Raises what reading and checking it raises."""
     from sparsert_ir.compiler import make_layer
 
-    matrix = read_matrix(options)
-    bias, n = _from_file(options)
-    if options.bias == "none":
-        bias = None
-    elif options.bias is not None:
+    bias = None
+    if options.bias not in (None, "none"):
         bias = read_array(Path(options.bias), "--bias")
+    if options.input_shape is not None:
+        if options.n is not None:
+            raise ArgumentError("-n: expected nothing with --input-shape, which tells the columns")
+        return read_convolution(options, bias)
+    matrix = read_matrix(options)
+    bias_of_file, n = _from_file(options)
+    if options.bias is None:
+        bias = bias_of_file
     n = n if options.n is None else options.n
     if n is None:
         raise ArgumentError(f"-n: expected the columns of x, which {options.weights} does not tell")
@@ -129,19 +136,8 @@ def add_schedule_argument(parser: argparse.ArgumentParser) -> None:
 
 def compile_layer(layer: "Layer", options: argparse.Namespace, target: str) -> Any:
     """The kernel."""
+    from sparsert_ir import compiler
     from sparsert_ir.budget import CODE_BUDGET
-    from sparsert_ir.compiler import compile_spmm
 
-    return compile_spmm(
-        layer.matrix,
-        layer.columns,
-        bias=layer.bias,
-        activation=layer.activation,
-        residual=False if layer.residual == "none" else layer.residual,
-        dtype=layer.dtype,
-        target=target,
-        lowering=options.lowering,
-        schedule=layer.schedule,
-        name=layer.name,
-        code_budget=CODE_BUDGET if options.code_budget is None else options.code_budget,
-    )
+    budget = CODE_BUDGET if options.code_budget is None else options.code_budget
+    return compiler.compile_layer(layer, target, layer.schedule, options.lowering, budget)

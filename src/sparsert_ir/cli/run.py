@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_layer_arguments(parser)
     add_schedule_argument(parser)
-    parser.add_argument("--x", type=Path, help=".npy, K x N; random numbers unless given")
-    parser.add_argument("--r", type=Path, help=".npy, M x N: the residual")
+    parser.add_argument("--x", type=Path, help=".npy, K x N or images; random numbers unless given")
+    parser.add_argument("--r", type=Path, help=".npy, like y: the residual")
     parser.add_argument("-o", "--output", type=Path, help=".npy for y")
 
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> Report:
         _write(options.output, outcome.y)
     facts = [
         ("kernel", f"@{kernel.name} for {kernel.target}, N = {kernel.n}"),
-        ("y", f"{outcome.y.shape[0]} x {outcome.y.shape[1]}, {checked}"),
+        ("y", f"{' x '.join(map(str, outcome.y.shape))}, {checked}"),
         ("time", f"{microseconds(outcome.us)} per call"),
         ("written", document["output"] or "nothing (-o FILE)"),
     ]

@@ -5,6 +5,7 @@ import os
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -69,16 +70,44 @@ def load_matrix(
     `SparseMatrix.of` refuses; MatrixFileNotFoundError if there is no file; ArgumentError for a key
     that the format has no use for, a bad seed, and a format whose package is not installed.
     """
-    path = Path(path)
+    if seed is not None and seed < 0:
+        raise ArgumentError(f"seed: expected a whole number of 0 or more, got {seed}")
+    suffix = _suffix_for(Path(path), key)
+    with _naming(Path(path)):
+        return SparseMatrix.of(_read(Path(path), suffix, key, seed, limits), dtype)
+
+
+def load_filter(
+    path: str | os.PathLike[str],
+    key: str | None = None,
+    *,
+    limits: FileLimits = DEFAULT_LIMITS,
+) -> Array:
+    """Read a convolution's filter, (O, I / groups, height, width), from .npy, .npz or .safetensors.
+
+    Arguments and errors as of `load_matrix`; MatrixError for an array of another rank.
+    """
+    suffix = _suffix_for(Path(path), key)
+    with _naming(Path(path)):
+        found = _read(Path(path), suffix, key, None, limits)
+        shape: tuple[int, ...] = found.shape
+        if not isinstance(found, np.ndarray) or len(shape) != 4:
+            what = "a filter of rank 4, (O, I / groups, height, width)"
+            raise MatrixError(f"expected {what}, got shape {shape}")
+        return cast(Array, found)
+
+
+def _suffix_for(path: Path, key: str | None) -> str:
+    """The format of a file, which must have a use for the key."""
     suffix = _suffix(path)
     if key is not None and suffix not in NAMED:
         raise ArgumentError(f"key: expected None for {suffix}, which holds one matrix, got {key!r}")
-    if seed is not None and seed < 0:
-        raise ArgumentError(f"seed: expected a whole number of 0 or more, got {seed}")
-    with _naming(path), open_regular(path) as (stream, size):
-        with refusing(f"a {suffix} file"):
-            matrix = READERS[suffix](MatrixFile(path, stream, size, key, seed, limits))
-        return SparseMatrix.of(matrix, dtype)
+    return suffix
+
+
+def _read(path: Path, suffix: str, key: str | None, seed: int | None, limits: FileLimits) -> Any:
+    with open_regular(path) as (stream, size), refusing(f"a {suffix} file"):
+        return READERS[suffix](MatrixFile(path, stream, size, key, seed, limits))
 
 
 def load_layer(

@@ -42,7 +42,7 @@ def read(file: MatrixFile) -> Any:
             f"{file.path}: a .smtx file holds only a pattern; its values were drawn with seed 0"
             " (give a seed to choose, and to silence this)",
             PatternOnlyWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     values = draw_values(nonzeros, file.seed or 0)
     return sparse.csr_array((values, indices, offsets), shape=(rows, columns))

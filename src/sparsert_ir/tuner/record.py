@@ -41,7 +41,11 @@ class CandidateReport:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerKey:
-    """The layer that a record is for. digest: of the matrix; see `matrix_digest`."""
+    """The layer that a record is for.
+
+    digest: of the matrix; see `matrix_digest`.
+    window: how x is read where it is a batch of images, in words; None for a matrix.
+    """
 
     digest: str
     shape: tuple[int, int]
@@ -52,6 +56,7 @@ class LayerKey:
     activation: str | None
     residual: str
     target: str
+    window: str | None = None
 
     @classmethod
     def of(cls, layer: "Layer", target: str) -> "LayerKey":
@@ -65,6 +70,7 @@ class LayerKey:
             activation=layer.activation,
             residual=layer.residual,
             target=target,
+            window=None if layer.window is None else str(layer.window),
         )
 
     def check(self, other: "LayerKey") -> None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsert_ir.frontend import array_shapes
+
 if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer
-    from sparsert_ir.matrix import SparseMatrix
+    from sparsert_ir.window import Window
 
 Array = npt.NDArray[Any]
 
@@ -34,17 +36,17 @@ class Reference:
         """
         random = np.random.default_rng(seed)
         kind = _NUMPY_TYPES[layer.dtype]
-        rows, depth = layer.matrix.shape
-        x = random.standard_normal((depth, layer.columns), np.float32).astype(kind)
+        x_shape, y_shape = array_shapes(layer)
+        x = random.standard_normal(x_shape, np.float32).astype(kind)
         residual = None
         if layer.residual != "none":
-            residual = random.standard_normal((rows, layer.columns), np.float32).astype(kind)
+            residual = random.standard_normal(y_shape, np.float32).astype(kind)
         return cls.for_inputs(layer, x, residual)
 
     @classmethod
     def for_inputs(cls, layer: "Layer", x: Array, residual: Array | None) -> "Reference":
         """The same for given inputs, in the layer's element type."""
-        product, magnitude = _products(layer.matrix, x)
+        product, magnitude = _products(layer, x)
         y, magnitude = _epilogue(layer, product, magnitude, residual)
         roundings = 8 + 4 * np.sqrt(layer.matrix.row_lengths.max(initial=0))
         bound = _ROUNDOFF[layer.dtype] * roundings * magnitude
@@ -57,21 +59,45 @@ class Reference:
         worst = np.unravel_index(int(ratio.argmax()), ratio.shape)
         if ratio[worst] <= 1:
             return ""
-        row, column = (int(index) for index in worst)
+        place = ", ".join(str(int(index)) for index in worst)
         return (
-            f"wrong result: y[{row}, {column}] = {y[worst]:.6g}, expected {self.y[worst]:.6g}"
+            f"wrong result: y[{place}] = {y[worst]:.6g}, expected {self.y[worst]:.6g}"
             f" ({ratio[worst]:.3g} times the error bound)"
         )
 
 
-def _products(matrix: "SparseMatrix", x: Array) -> tuple[Array, Array]:
-    """W @ x and abs(W) @ abs(x) in float64."""
+def _products(layer: "Layer", x: Array) -> tuple[Array, Array]:
+    """W @ x and abs(W) @ abs(x) in float64; with a window, of images and as images."""
     from scipy import sparse
 
+    matrix = layer.matrix
     parts = (matrix.values.astype(np.float64), matrix.column_indices, matrix.row_offsets)
     weight: Any = sparse.csr_array(parts, matrix.shape)
     wide = x.astype(np.float64)
-    return weight @ wide, abs(weight) @ np.abs(wide)
+    if layer.window is None:
+        return weight @ wide, abs(weight) @ np.abs(wide)
+    return (
+        _convolved(weight, wide, layer.window),
+        _convolved(abs(weight), np.abs(wide), layer.window),
+    )
+
+
+def _convolved(weight: Any, x: Array, window: "Window") -> Array:
+    """One filter position at a time: a product with all channels of a padded copy."""
+    images = x if window.layout == "nchw" else x.transpose(0, 3, 1, 2)
+    top, left, bottom, right = window.padding
+    padded = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    by_column, (height, width) = weight.tocsc(), window.output
+    y = np.zeros((window.batch, weight.shape[0], height, width))
+    for ty, tx in np.ndindex(window.kernel):
+        (sy, sx), down, across = window.strides, ty * window.dilation[0], tx * window.dilation[1]
+        seen = padded[:, :, down::sy, across::sx][:, :, :height, :width]
+        first = ty * window.channels * window.kernel[1] + tx
+        one: Any = by_column[:, first :: window.kernel[1]][:, : window.channels]
+        for image in range(window.batch):
+            product = one @ seen[image].reshape(window.channels, -1)
+            y[image] += product.reshape(-1, height, width)
+    return y if window.layout == "nchw" else y.transpose(0, 2, 3, 1)
 
 
 def _epilogue(
@@ -79,7 +105,9 @@ def _epilogue(
 ) -> tuple[Array, Array]:
     y = product
     if layer.bias is not None:
-        y, magnitude = y + layer.bias[:, None], magnitude + np.abs(layer.bias)[:, None]
+        axis = 0 if layer.window is None else layer.window.channel_axis
+        bias = layer.bias.reshape([-1 if i == axis else 1 for i in range(product.ndim)])
+        y, magnitude = y + bias, magnitude + np.abs(bias)
     if residual is not None:
         magnitude = magnitude + np.abs(residual)
     if residual is not None and layer.residual == "before":

@@ -13,6 +13,8 @@ from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.candidates import best_candidates
 from sparsert_ir.compiler import default_schedule
+from sparsert_ir.convolution_candidates import best_convolutions
+from sparsert_ir.cpu_convolution_model import ConvolutionFacts, predict_cpu_convolution
 from sparsert_ir.cpu_model import CpuFacts, predict_cpu
 from sparsert_ir.emit.host import host_description
 from sparsert_ir.errors import ArgumentError, TuningError
@@ -170,7 +172,7 @@ class _Run:
         if given is not None:
             return list(dict.fromkeys(given))
         own = default_schedule(layer, self.target, None, self.options.code_budget)
-        found = best_candidates(layer.matrix, layer.columns, layer.dtype, self.target, count + 1)
+        found = _candidates(layer, self.target, count + 1)
         others = [schedule for schedule in dict.fromkeys(found) if schedule != own]
         return [own, *others[:count]]
 
@@ -222,17 +224,31 @@ class _Run:
     def _predicted(self, schedule: Schedule | None) -> float | None:
         if schedule is None:
             return None
-        matrix = self.layer.matrix
         if self.target == "cpu":
-            if schedule.lowering != "data":
-                return None
-            facts = CpuFacts(*matrix.shape, self.layer.columns, matrix.nonzeros, self.layer.dtype)
-            return predict_cpu(facts, schedule) * 1e6
+            return _predicted_on_cpu(self.layer, schedule)
         return predict_us(schedule, self._product, limits_of(self.target))
 
     @cached_property
     def _product(self) -> Product:
         return Product.of(self.layer.matrix, self.layer.columns, self.layer.dtype)
+
+
+def _candidates(layer: "Layer", target: str, count: int) -> list[Schedule]:
+    if layer.window is not None:
+        return best_convolutions(layer.matrix, layer.window, layer.dtype, target, count)
+    return best_candidates(layer.matrix, layer.columns, layer.dtype, target, count)
+
+
+def _predicted_on_cpu(layer: "Layer", schedule: Schedule) -> float | None:
+    """Microseconds; None for code, which is not modelled."""
+    if schedule.lowering != "data":
+        return None
+    matrix = layer.matrix
+    if layer.window is not None:
+        facts = ConvolutionFacts(layer.window, matrix.shape[0], matrix.nonzeros, layer.dtype)
+        return predict_cpu_convolution(facts, schedule) * 1e6
+    product = CpuFacts(*matrix.shape, layer.columns, matrix.nonzeros, layer.dtype)
+    return predict_cpu(product, schedule) * 1e6
 
 
 def device_name(target: str) -> str:
