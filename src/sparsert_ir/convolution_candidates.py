@@ -45,7 +45,8 @@ def best_convolutions(
 def _as_code(matrix: SparseMatrix, window: Window, dtype: str, architecture: str) -> list[Schedule]:
     product, limits = Product.of(matrix, window.columns, dtype), limits_of(architecture)
     found = gpu_candidates(matrix.shape, window, dtype, architecture)
-    found += [replace(one, permutation="clustered") for one in found]
+    found += [replace(one, permutation=way) for way in ("balanced", "clustered") for one in found]
+    found = list(dict.fromkeys(found))
     return diverse(sorted(found, key=lambda one: predict_us(one, product, limits)))
 
 
