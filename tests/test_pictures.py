@@ -126,8 +126,8 @@ def test_roofline_lines_are_the_limits_of_the_gpu() -> None:
     fetch = [height for name, height in roofs(limits, "f16").items() if "fetch" in name]
     assert len(fetch) == 3
     assert fetch == sorted(fetch)
-    # One warp alone: 4 / 11 of a warp instruction per clock, of 64 multiply-adds.
-    assert fetch[0] == pytest.approx(132 * 1980 * 64 * 4 / 11)
+    # One warp alone: 4 / 8.5 of a warp instruction per clock, of 64 multiply-adds.
+    assert fetch[0] == pytest.approx(132 * 1980 * 64 * 4 / 8.5)
     for name, height in roofs(limits, "f16").items():
         assert lines[name].get_ydata() == pytest.approx([height / 1e6] * 2)
 
