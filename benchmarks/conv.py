@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from convolution_cases import ConvolutionCase, resnet50_cases
 from convolution_jobs import (
@@ -42,6 +42,8 @@ from sparsert_ir.convolution_schedules import convolution_lowering, default_conv
 from sparsert_ir.window import Window
 from sparsert_ir.worker_pool import Finished, WorkerPool
 
+BuildEnd: TypeAlias = Finished[ConvolutionBuild, BuiltConvolution]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
@@ -53,21 +55,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "machine": machine.record(),
     }
     target = nearest_architecture(machine.arch)
+    plans = {
+        case.label: [job for dtype in options.dtype for job in builds(case, dtype, target, options)]
+        for case in resnet50_cases(options.batch, options.sparsity, options.path)
+        if not options.only or any(part in case.label for part in options.only)
+    }
     rows: list[dict[str, Any]] = []
     with (
         WorkerPool(build_convolution, options.workers, options.build_seconds) as builders,
         WorkerPool(measure_convolution, 1, options.measure_seconds) as measurer,
     ):
-        for case in resnet50_cases(options.batch, options.sparsity, options.path):
-            if options.only and not any(part in case.label for part in options.only):
+        waiting: dict[str, list[BuildEnd]] = {}
+        for end in builders.run((job for jobs in plans.values() for job in jobs), deadline):
+            label = end.task.case.label
+            ends = waiting.setdefault(label, [])
+            ends.append(end)
+            if len(ends) < len(plans[label]):
                 continue
-            if time.monotonic() > deadline:
-                print(f"{case.label}: no time left", file=sys.stderr)
-                continue
-            row = run_case(case, options, target, builders, measurer, deadline)
-            rows.append(row)
+            rows.append(measure_case(waiting.pop(label), options, measurer))
             write_all(options.output, header, rows)
-            print(summary_line(row), flush=True)
+            print(summary_line(rows[-1]), flush=True)
+    for label in plans.keys() - {row["label"] for row in rows}:
+        print(f"{label}: no time left", file=sys.stderr)
     print(f"{len(rows)} cases in {options.output}.md")
     return 0 if rows else 1
 
@@ -96,15 +105,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run_case(
-    case: ConvolutionCase,
+def measure_case(
+    ends: Sequence[BuildEnd],
     options: argparse.Namespace,
-    target: str,
-    builders: WorkerPool[ConvolutionBuild, BuiltConvolution],
     measurer: WorkerPool[ConvolutionMeasurement, Any],
-    deadline: float,
 ) -> dict[str, Any]:
     """Everything about one case; what fails is named in it and stops nothing."""
+    case = ends[0].task.case
     row: dict[str, Any] = {
         "label": case.label,
         "batch": case.batch,
@@ -113,13 +120,12 @@ def run_case(
         "nonzeros": int((case.weight != 0).sum()),
         "failures": [],
     }
-    jobs = [job for dtype in options.dtype for job in builds(case, dtype, target, options)]
     timings = [
         ConvolutionMeasurement(case, "f16" if "f16" in peer else "f32", peer, options.replays)
         for peer in PEERS
     ]
     schedules: dict[int, tuple[ConvolutionBuild, BuiltConvolution]] = {}
-    for end in builders.run(jobs, deadline):
+    for end in ends:
         if end.value is None:
             row["failures"].append(f"build {describe(end.task)}: {end.failure[-300:]}")
             continue

@@ -1,5 +1,6 @@
 """The convolution benchmark: its cases, what it builds, and its tables; without a GPU."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import conv
-from conv import ConvolutionBuild, builds, note, parse, ratio, report, run_case
+from conv import ConvolutionBuild, builds, measure_case, note, parse, ratio, report
 from convolution_cases import ConvolutionCase, random_filter, resnet50_cases, stored_case
 from convolution_jobs import BuiltConvolution, ConvolutionMeasurement, ConvolutionTime
 from sparsert_ir import Schedule, compile_conv2d
@@ -89,8 +90,10 @@ def test_a_failure_costs_what_failed_alone() -> None:
         return ConvolutionTime(8.0 if isinstance(job.run, str) else 2.0, 1e-7, True)
 
     options = parse(["--candidates", "2"])
-    builders, measurer = FakePool(build), FakePool(measure)
-    row = run_case(small_case(28), options, "sm_80", builders, measurer, 0.0)  # pyright: ignore
+    case = small_case(28)
+    jobs = [job for dtype in ("f32", "f16") for job in builds(case, dtype, "sm_80", options)]
+    measurer: Any = FakePool(measure)
+    row = measure_case(list(FakePool(build).run(jobs)), options, measurer)
     assert ratio(row, "ours f32", ["cudnn f32"]) == 4
     assert ratio(row, "ours f32 default", ["cudnn f32"]) == 4
     assert "ours f16" not in row
@@ -99,6 +102,49 @@ def test_a_failure_costs_what_failed_alone() -> None:
     text = report(HEADER, [row])
     assert "| 1 | 90% | 1 | 4.00x (1; 4.00) |" in text
     assert "it broke" in text
+
+
+def test_cases_are_measured_as_soon_as_they_are_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here all but the last build, for which no time is left."""
+    made = binary()
+
+    class Pool(FakePool):
+        def __init__(self, work: Any, *_: Any):
+            def built(job: ConvolutionBuild) -> BuiltConvolution:
+                return BuiltConvolution(made, job.schedule or Schedule())
+
+            def timed(_: ConvolutionMeasurement) -> ConvolutionTime:
+                return ConvolutionTime(2.0, 1e-7, True)
+
+            super().__init__(built if work is conv.build_convolution else timed)
+
+        def __enter__(self) -> "Pool":
+            return self
+
+        def __exit__(self, *_: Any) -> None: ...
+
+        def run(self, tasks: Any, deadline: float | None = None) -> Any:
+            ends = list(super().run(tasks, deadline))
+            return iter(ends[:-1] if deadline else ends)
+
+    monkeypatch.setattr(conv, "WorkerPool", Pool)
+    monkeypatch.setattr(conv, "this_machine", lambda: FakeMachine())
+    output = tmp_path / "out"
+    arguments = ["--batch", "1", "--only", "64@56 x1", "--schedule", "default"]
+    assert conv.main([*arguments, "--output", str(output)]) == 0
+    assert [row["label"] for row in json.loads((tmp_path / "out.json").read_text())["cases"]] == [
+        "64@56 x1 91%"
+    ]
+    assert "64@56 x1 96%: no time left" in capsys.readouterr().err
+
+
+class FakeMachine:
+    arch = "sm_90"
+
+    def record(self) -> dict[str, Any]:
+        return MACHINE
 
 
 def test_a_wrong_result_has_no_time() -> None:
