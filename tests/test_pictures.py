@@ -132,6 +132,34 @@ def test_roofline_lines_are_the_limits_of_the_gpu() -> None:
         assert lines[name].get_ydata() == pytest.approx([height / 1e6] * 2)
 
 
+def test_names_of_roofline_points_stand_apart() -> None:
+    """Also of points at the same place, and of one at the right edge of the others."""
+    product = Product((512, 512), 26214, 196, "f32")
+    beside = Product((512, 512), 26214 * 3, 196, "f32")
+    points = [Point(f"a layer with a name {n}", product, 3.0, True) for n in range(4)]
+    points += [Point("a layer further right", beside, 9.0, True)]
+    figure = roofline_figure(points, "sm_90")
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    overlapping = [
+        (one, other)
+        for place, one in enumerate(boxes)
+        for other in boxes[:place]
+        if one.overlaps(other)
+    ]
+    assert overlapping == []
+
+
+def test_short_axes_have_more_ticks() -> None:
+    figure = speedup_figure((256, 256), 196, "f32", "sm_90")
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_ylim()
+    ticks = [one.get_text() for one in figure.axes[0].get_yticklabels()]
+    assert {"1", "1.5", "2", "3"} <= set(ticks)
+    assert low < 1 < 3 < high
+
+
 def test_roofline_without_a_kernel_of_the_type_is_refused() -> None:
     point = Point("a", Product((64, 64), 400, 64, "f16"), 2.0, measured=True)
     with pytest.raises(ArgumentError, match="at least one kernel in f32"):

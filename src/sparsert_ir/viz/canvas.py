@@ -68,10 +68,14 @@ def label(text: str, longest: int = 60) -> str:
 
 
 def plain_numbers(axis: Any) -> None:
-    """Ticks of a logarithmic axis at 1, 2 and 5 times powers of ten, as 0.1, 20, 5,000."""
+    """Ticks of a logarithmic axis, which has its limits, at 1, 2 and 5 times powers of ten, as 0.1,
+    20, 5,000; at more places if it is short.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axis.get_view_interval()
+    subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0) if high < 10 * low else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(_plain_number))
     axis.set_minor_formatter(NullFormatter())
 
@@ -82,4 +86,4 @@ def percent(value: float, _position: int | None = None) -> str:
 
 
 def _plain_number(value: float, _position: int | None) -> str:
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"

@@ -58,7 +58,7 @@ def _here(kernel: Kernel) -> dict[str, str]:
         words["k_groups"] = f"about {share:.0f} multiply-adds of a panel for each thread and column"
     if not kernel.compilation.is_gpu:
         tiles = math.ceil(kernel.n / schedule.columns_per_thread)
-        words["columns_per_thread"] = f"{tiles} tiles of {kernel.n} columns"
+        words["columns_per_thread"] = f"{kernel.n} columns in {tiles} tiles"
         return words
     blocks, threads = math.prod(kernel.grid), math.prod(kernel.block)
     gpu = limits_of(kernel.target)

@@ -42,7 +42,8 @@ class Numbers:
 def number_facts(kernel: Kernel, numbers: Numbers) -> list[tuple[str, str]]:
     """Names and values for people."""
     stats = kernel.stats
-    found = [("predicted time", f"{numbers.predicted:.2f} us per launch, by the cost model")]
+    per = "launch" if kernel.compilation.is_gpu else "call, on one thread"
+    found = [("predicted time", f"{numbers.predicted:.2f} us per {per}, by the cost model")]
     if numbers.floor is not None:
         share = numbers.floor / numbers.predicted
         found.append(

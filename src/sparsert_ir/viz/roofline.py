@@ -11,7 +11,6 @@ from sparsert_ir.schedule import Schedule
 from sparsert_ir.viz.canvas import (
     COLOURS,
     INK,
-    QUIET,
     Axes,
     figure_style,
     label,
@@ -19,6 +18,7 @@ from sparsert_ir.viz.canvas import (
     plain_numbers,
 )
 from sparsert_ir.viz.measured import Measured
+from sparsert_ir.viz.names import write_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,14 +117,15 @@ def roofline_figure(points: Sequence[Point], architecture: str, dtype: str = "f3
                     markeredgecolor=COLOURS[1],
                     label="measured" if is_measured else "predicted by the cost model",
                 )
-        if len(shown) <= _MOST_NAMED:
-            _names(axes, shown)
         axes.set_title(f"{dtype} on {limits.name} ({architecture}) at {limits.clock_ghz:g} GHz")
         axes.set_xlabel("multiply-adds per byte of x and y")
         axes.set_ylabel("10¹² multiply-adds per second")
         plain_numbers(axes.xaxis)
         plain_numbers(axes.yaxis)
         figure.legend(loc="outside lower center", ncols=3)
+        if len(shown) <= _MOST_NAMED:
+            names = [(label(one.name, 32), one.intensity, one.rate / 1e6) for one in shown]
+            write_names(figure, axes, names)
     return figure
 
 
@@ -151,15 +152,3 @@ def _lines(axes: Axes, points: Sequence[Point], limits: GpuLimits, dtype: str) -
         )
     axes.set_xlim(least, most)
     axes.grid(visible=True, color="#e8eaee", linewidth=0.6)
-
-
-def _names(axes: Axes, points: Sequence[Point]) -> None:
-    for point in points:
-        axes.annotate(
-            label(point.name, 32),
-            (point.intensity, point.rate / 1e6),
-            xytext=(6, -3),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=QUIET,
-        )

@@ -106,9 +106,9 @@ def speedup_figure(
         axes.set_xlabel("share of zeros")
         axes.set_ylabel("times faster than dense")
         axes.xaxis.set_major_formatter(percent)
-        plain_numbers(axes.yaxis)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0.8), max(high, 2.5))
+        plain_numbers(axes.yaxis)
         axes.grid(visible=True, color="#e8eaee", linewidth=0.6)
         axes.legend(loc="upper left")
     return figure
