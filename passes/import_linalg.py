@@ -102,7 +102,8 @@ def _replace(rewriter: PatternRewriter, op: Operation, new: Sequence[Operation])
     """
     made = [one for one in new if one.parent is None]
     if new[-1].results[0].type == op.results[0].type:
-        rewriter.replace(op, made)
+        rewriter.insert(made[:-1])
+        rewriter.replace(op, made[-1])
         return
     for one in reversed(made):
         one.erase()

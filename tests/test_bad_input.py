@@ -82,13 +82,13 @@ BAD_ARGUMENTS: dict[str, dict[str, Any]] = {
 BAD_SCHEDULES: dict[str, tuple[int, Schedule]] = {
     "panels_per_block must be at most 1024, got 2048": (8, Schedule(threads=2048)),
     "panels_per_block must be at most 64, got 65": (8, Schedule(threads=1, panels_per_block=65)),
-    "must fit in 49152 bytes of workgroup memory, got 65536": (
-        8,
-        Schedule(threads=32, k_groups=16, rows_per_panel=4, columns_per_thread=8),
+    "must fit in 232448 bytes of workgroup memory, got 262144": (
+        16,
+        Schedule(threads=32, k_groups=32, rows_per_panel=4, columns_per_thread=16),
     ),
     "must fit in 49152 bytes of workgroup memory, got 65544": (
         8,
-        Schedule(threads=1024, cluster=8, columns_per_thread=2),
+        Schedule(threads=512, k_groups=2, cluster=8, columns_per_thread=2),
     ),
     "cluster = 8 needs column_tiles = 1, got 2": (8, Schedule(cluster=8, column_tiles=2)),
     "columns_per_thread must be a power of two on a GPU, got 3": (

@@ -17,7 +17,7 @@ llvm.mlir.global internal constant @a(1 : i32) : i32
 
 // -----
 
-// expected-error@unknown {{LLVM IR text: expected llvm.fma, maximum, umin or ctpop on a type, got 'llvm.x() @y'}}
+// expected-error@unknown {{LLVM IR text: expected llvm.fma, maximum, umin, ctpop or fabs on a type, got 'llvm.x() @y'}}
 llvm.func @f(%x: i32) {
   %0 = llvm.call_intrinsic "llvm.x() @y"(%x, %x) : (i32, i32) -> i32
   llvm.return
@@ -79,7 +79,7 @@ llvm.func @f(%x: vector<4097xf32>) {
 
 // -----
 
-// expected-error@unknown {{expected llvm.fma, maximum, umin or ctpop on a type, got 'llvm.x86.rdpmc'}}
+// expected-error@unknown {{expected llvm.fma, maximum, umin, ctpop or fabs on a type, got 'llvm.x86.rdpmc'}}
 llvm.func @f(%x: i32) {
   %0 = llvm.call_intrinsic "llvm.x86.rdpmc"(%x) : (i32) -> i64
   llvm.return
