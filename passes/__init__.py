@@ -15,6 +15,7 @@ _CLASSES = {
     "sparsert-map-data-to-gpu": "map_data_to_gpu:MapDataToGpu",
     "sparsert-map-to-cpu": "map_to_cpu:MapToCpu",
     "sparsert-vectorize": "vectorize:Vectorize",
+    "sparsert-stage-x": "stage_x:StageX",
     "sparsert-unroll-pattern": "unroll_pattern:UnrollPattern",
     "sparsert-pack-pattern": "pack_pattern:PackPattern",
     "sparsert-expand": "expand:Expand",
@@ -36,7 +37,7 @@ PIPELINES: dict[str, str] = {
     "sparsert-gpu-pipeline": (
         "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-schedule{target=gpu},"
         "sparsert-partition,sparsert-split-k,sparsert-map-to-gpu,sparsert-vectorize,"
-        "sparsert-unroll-pattern,sparsert-convert-to-llvm"
+        "sparsert-stage-x,sparsert-unroll-pattern,sparsert-convert-to-llvm"
     ),
     "sparsert-gpu-data-pipeline": (
         "sparsert-import-linalg,sparsert-fuse-epilogue,"

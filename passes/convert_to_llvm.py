@@ -21,9 +21,10 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.dense import Dense
 from sparsert_ir.dialects import gpu, nvvm
-from sparsert_ir.dialects.sparsert import AccumulateOp, LoadColumnsOp, WriteRowsOp
+from sparsert_ir.dialects.sparsert import AccumulateOp, AsyncCopyOp, LoadColumnsOp, WriteRowsOp
 from sparsert_ir.errors import IRError
 from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.lowering.async_copies import ASYNC_COPIES
 from sparsert_ir.lowering.cluster import CLUSTER
 from sparsert_ir.lowering.control_flow import CONTROL_FLOW
 from sparsert_ir.lowering.function import GPU, HOST, FunctionLowering, Rules, Target
@@ -32,7 +33,15 @@ from sparsert_ir.lowering.memory import MEMORY, element_bytes, library_functions
 from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD, SHARED
 from sparsert_ir.lowering.numbers import NUMBERS
 
-RULES: Rules = {**CONTROL_FLOW, **NUMBERS, **MEMORY, **MULTIPLY_ADD, **LAUNCH, **CLUSTER}
+RULES: Rules = {
+    **CONTROL_FLOW,
+    **NUMBERS,
+    **MEMORY,
+    **MULTIPLY_ADD,
+    **LAUNCH,
+    **CLUSTER,
+    **ASYNC_COPIES,
+}
 CONSTANTS = "sparsert.constants"
 """Attribute of a kernel: how many of its last arguments are constants of the module."""
 _TABLE_ALIGNMENT = 16
@@ -158,6 +167,7 @@ def _is_only_read(value: SSAValue) -> bool:
     """Whether `value` is a memref that every use only loads from."""
     return isinstance(value.type, MemRefType) and all(
         isinstance(use.operation, memref.LoadOp | LoadColumnsOp | AccumulateOp)
+        or (isinstance(use.operation, AsyncCopyOp) and use.operation.x is value)
         or (isinstance(use.operation, WriteRowsOp) and use.operation.residual is value)
         or (
             isinstance(use.operation, memref.CollapseShapeOp)

@@ -99,7 +99,9 @@ class _Sums:
         self._x_lane = with_element(self._lane, element_of(run.x))
         fold = 1 if run.fold is None else run.fold.value.data
         self._fold = 1 if self._x_lane == self._lane else fold
-        self._sums: list[SSAValue] = [_constant(code, 0.0, self._lane)] * len(run.sums)
+        self._sums = list(run.initial)
+        if not self._sums:
+            self._sums = [_constant(code, 0.0, self._lane)] * len(run.sums)
         self._partials: dict[int, SSAValue] = {}
         self._counts = [0] * len(run.sums)
         if self._fold > 1:

@@ -35,6 +35,7 @@ from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu_facts import BLOCK_THREADS, CONSTANT, STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction, product_functions
+from sparsert_ir.schedule import Schedule
 
 PARTIAL_SUMS = "partial_sums"
 INBOX, SIGNAL_NAME = "inbox", "signal"
@@ -199,7 +200,7 @@ class KernelBuilder:
 
         def one_tile(inner: Code, tile: SSAValue) -> None:
             self._write_tile(inner, block, tile, position)
-            if schedule.k_groups > 1:
+            if schedule.k_groups > 1 or schedule.staging != "none":
                 inner.do(gpu.BarrierOp())
 
         code.loop(column_block, tiles, stride, one_tile)
@@ -221,13 +222,16 @@ class KernelBuilder:
         return Position(panel, group, rank, slot, thread, valid)
 
     def _write_tile(self, code: Code, block: Block, tile: SSAValue, where: Position) -> None:
-        lane = code.add(
-            code.multiply(tile, code.index(self.product.schedule.threads)), where.thread
-        )
+        threads = self.product.schedule.threads
+        lane = code.add(code.multiply(tile, code.index(threads)), where.thread)
         column = code.insert(FirstColumnOp(lane))
         inside = code.compare(column, "ult", code.index(self.product.columns))
         if where.valid_panel is not None:
             inside = code.both(inside, where.valid_panel)
+        if self.product.schedule.staging != "none":
+            first = code.insert(FirstColumnOp(code.multiply(tile, code.index(threads))))
+            self._write_staged(code, block, (column, inside, first), where)
+            return
         if self.product.schedule.k_parts == 1:
             code.when(inside, lambda inner: self._write_whole(inner, block, column, where))
             return
@@ -240,25 +244,49 @@ class KernelBuilder:
             self._write_clustered(code, sums, where, where.rank, finish)
 
     def _write_whole(self, code: Code, block: Block, column: SSAValue, where: Position) -> None:
-        op, schedule = self.product.product, self.product.schedule
         sums = self._panel_product(code, block, column, where)
-        code.do(
-            WritePanelOp(
-                sums,
-                block.args[-1],
-                column,
-                where.panel,
-                op.panels,
-                bias=self.product.bias(),
-                activation=op.activation,
-                residual=self._residual(block),
-                residual_after_activation=op.residual_after_activation,
-                streaming=schedule.stores == "streaming",
-                window=self.product.result_window,
-            )
+        code.do(self._write_panel(block, sums, column, where))
+
+    def _write_staged(
+        self,
+        code: Code,
+        block: Block,
+        lane: tuple[SSAValue, SSAValue, SSAValue],
+        where: Position,
+    ) -> None:
+        """The product by all threads, which copy x together; `lane` is its column, whether that is
+        inside, and the first column of the block.
+        """
+        column, inside, tile = lane
+        sums = self._panel_product(code, block, code.select(inside, column, tile), where, tile)
+        code.when(inside, lambda inner: _do(inner, self._write_panel(block, sums, column, where)))
+
+    def _write_panel(
+        self, block: Block, sums: Values, column: SSAValue, where: Position
+    ) -> WritePanelOp:
+        op, schedule = self.product.product, self.product.schedule
+        return WritePanelOp(
+            sums,
+            block.args[-1],
+            column,
+            where.panel,
+            op.panels,
+            bias=self.product.bias(),
+            activation=op.activation,
+            residual=self._residual(block),
+            residual_after_activation=op.residual_after_activation,
+            streaming=schedule.stores == "streaming",
+            window=self.product.result_window,
         )
 
-    def _panel_product(self, code: Code, block: Block, column: SSAValue, where: Position):
+    def _panel_product(
+        self,
+        code: Code,
+        block: Block,
+        column: SSAValue,
+        where: Position,
+        tile: SSAValue | None = None,
+    ) -> Values:
         product, op = self.product, self.product.product
         weight = code.insert(product.constant.clone())
         part = where.group
@@ -277,6 +305,7 @@ class KernelBuilder:
                 product.sum_type,
                 product.fold,
                 op.window,
+                tile=tile,
             )
         )
 
@@ -444,12 +473,32 @@ class PartialSums:
     column: SSAValue
 
 
+def _do(code: Code, op: Operation) -> None:
+    code.do(op)
+
+
+def _check_staging(schedule: Schedule) -> None:
+    if schedule.staging == "none":
+        return
+    if schedule.k_parts > 1:
+        raise ScheduleError(
+            "schedule: with staging, the threads of a block go through all of x together:"
+            f" k_groups and cluster must be 1, got {schedule.k_groups} and {schedule.cluster}"
+        )
+    if schedule.stages < 2:
+        raise ScheduleError(
+            "schedule: with staging, stages must be 2 or more, one buffer that is read and others"
+            f" that are filled, got {schedule.stages}"
+        )
+
+
 def _check_launch(product: ProductFunction) -> None:
     """The limits of every CUDA GPU (CUDA C++ Programming Guide, compute capabilities)."""
     schedule = product.schedule
     if schedule.lowering != "code":
         raise ScheduleError(f"schedule: expected lowering = code here, got {schedule.lowering}")
     product.check_schedule("gpu")
+    _check_staging(schedule)
     if schedule.block_threads > BLOCK_THREADS:
         raise ScheduleError(
             "schedule: threads * k_groups * panels_per_block must be at most"

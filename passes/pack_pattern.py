@@ -46,8 +46,22 @@ class PackPattern(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = [f for f in op.body.block.ops if isinstance(f, func.FuncOp)]
         for kernel in functions:
+            _check_products(kernel)
             if KERNEL in kernel.attributes:
                 _pack_kernel(op, kernel)
+
+
+def _check_products(kernel: func.FuncOp) -> None:
+    for product in kernel.walk():
+        if isinstance(product, PanelProductOp):
+            positions = product.positions
+            rank = cast(MemRefType[Attribute], product.x.type).get_num_dims()
+            flat = positions is None or (rank, len(positions.get_shape())) == (1, 1)
+            if product.initial or not flat:
+                raise IRError(
+                    "sparsert-pack-pattern: expected sums that start at 0 and one position in a"
+                    " flat x for each column"
+                )
 
 
 def _pack_kernel(module: ModuleOp, kernel: func.FuncOp) -> None:

@@ -43,6 +43,7 @@ class ChooseSchedule(ModulePass):
     fold_length: int | None = None
     chunk: int | None = None
     stages: int | None = None
+    rows_per_stage: int | None = None
     column_groups: int | None = None
     launch: str | None = None
 

@@ -25,6 +25,7 @@ from sparsert_ir.dialects.sparsert import (
     lane_element,
     lane_width,
 )
+from sparsert_ir.errors import IRError
 from sparsert_ir.partition import panel_run
 from sparsert_ir.passes.partition import constant_weight
 
@@ -34,7 +35,8 @@ class UnrollPattern(ModulePass):
     """Replace each `panel_product` of any panel by a switch over all panels and K groups whose
     cases hold exactly the multiply-adds of theirs (`accumulate`), in ascending order of columns.
 
-    A `write_panel` of the same sums moves into the cases as `write_rows` with known rows.
+    A `write_panel` of the same sums moves into the cases as `write_rows` with known rows; any other
+    one becomes a switch of its own.
 
     Code that would take more than `code-budget` bytes is refused before any of it is made.
 
@@ -50,8 +52,12 @@ class UnrollPattern(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in [inner for inner in op.walk() if isinstance(inner, PanelProductOp)]:
+            if product.tile is not None:
+                raise IRError(f"{self.name}: expected x to be staged; run sparsert-stage-x first")
             estimate(product).check(self.code_budget)
             _unroll(product)
+        for write in [inner for inner in op.walk() if isinstance(inner, WritePanelOp)]:
+            _unroll_write(write)
 
 
 def estimate(product: PanelProductOp) -> CodeEstimate:
@@ -82,7 +88,9 @@ def _unroll(product: PanelProductOp) -> None:
         panel, group = divmod(number, groups)
         begin, end = int(splits[panel, group]), int(splits[panel, group + 1])
         columns, rows, order = panel_run(offsets, indices, panels[panel], begin, end)
-        sources = columns if positions is None else positions[columns]
+        sources = columns
+        if positions is not None:
+            sources = (positions if positions.ndim == 1 else positions[panel])[columns]
         sums = inner.do(
             AccumulateOp(
                 product.x,
@@ -93,6 +101,7 @@ def _unroll(product: PanelProductOp) -> None:
                 product.result_types,
                 product.fold,
                 product.window,
+                product.initial,
             )
         )
         if write is None:
@@ -115,6 +124,17 @@ def _only_writer(product: PanelProductOp) -> WritePanelOp | None:
     user = users.pop()
     same_place = user.parent_block() is product.parent_block()
     return user if isinstance(user, WritePanelOp) and same_place else None
+
+
+def _unroll_write(write: WritePanelOp) -> None:
+    """A `write_panel` apart from its product: a case for each panel."""
+
+    def case(inner: Code, panel: int) -> Values:
+        inner.do(_write_rows(write, write.sums, panel))
+        return []
+
+    _switch(Code(InsertPoint.before(write)), write.panel, write.panels.get_shape()[0], [], case)
+    _erase(write)
 
 
 def _write_rows(write: WritePanelOp, sums: Values, panel: int) -> WriteRowsOp:

@@ -112,15 +112,24 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
         schedule = replace(schedule, permutation="balanced")
     if not gpu:
         return replace(schedule, staging=draw(st.sampled_from(("none", "copy"))))
+    staged = draw(st.booleans()) and (dtype == "f32" or columns % 2 == 0)
+    if staged:
+        schedule = replace(
+            schedule,
+            staging="async",
+            stages=draw(st.integers(2, 4)),
+            rows_per_stage=draw(st.sampled_from((1, 4, 7))),
+        )
     whole_words = (
         dtype == "f32" or schedule.accumulation != "plain" or schedule.columns_per_thread > 1
     )
-    cluster = draw(st.sampled_from((1, 1, 2, 4, 8))) if whole_words else 1
+    cluster = draw(st.sampled_from((1, 1, 2, 4, 8))) if whole_words and not staged else 1
+    threads = (2, 8, 32, 64) if staged else (1, 3, 8, 32, 64)
     return replace(
         schedule,
-        k_groups=draw(st.integers(1, 5)),
+        k_groups=1 if staged else draw(st.integers(1, 5)),
         cluster=cluster,
-        threads=draw(st.sampled_from((1, 3, 8, 32, 64))),
+        threads=draw(st.sampled_from(threads)),
         column_tiles=1 if cluster > 1 else draw(st.integers(1, 3)),
         panels_per_block=draw(st.integers(1, 4)),
         block_order=draw(st.sampled_from(("columns", "panels"))),

@@ -23,11 +23,12 @@ OTHER_VALUES: dict[str, Any] = {
     "panels_per_block": 2,
     "block_order": "panels",
     "stores": "streaming",
-    "staging": "copy",
+    "staging": "async",
     "accumulation": "folded",
     "fold_length": 8,
     "chunk": 8,
     "stages": 2,
+    "rows_per_stage": 8,
     "column_groups": 2,
     "launch": "overlapped",
 }
@@ -47,10 +48,11 @@ def test_every_knob_has_another_value() -> None:
 def test_a_knob_is_used_or_refused(place: Any, lowering: Any) -> None:
     plain = Schedule(lowering=lowering)
     folded = replace(plain, accumulation="folded")
+    others = {**OTHER_VALUES, "staging": "copy" if place == "cpu" else "async"}
     used = {*knobs_in_use(folded, place, "f16")}
     assert {"lowering", "rows_per_panel", "columns_per_thread"} <= used
     check_knobs(plain, place)
-    for knob, value in OTHER_VALUES.items():
+    for knob, value in others.items():
         changed = replace(plain, **{knob: value})
         if knob in used:
             check_knobs(changed, place)
@@ -109,3 +111,24 @@ def test_what_is_shown_depends_on_the_element_type() -> None:
         "fold_length": 16,
     }
     assert "fold_length" not in knobs_in_use(Schedule(), "gpu", "f16")
+
+
+def test_buffers_are_knobs_of_staged_code_only() -> None:
+    for knob in ("stages", "rows_per_stage"):
+        changed: dict[str, Any] = {knob: OTHER_VALUES[knob]}
+        check_knobs(Schedule(staging="async", **changed), "gpu")
+        with pytest.raises(ScheduleError, match=f"{knob} means nothing"):
+            check_knobs(Schedule(**changed), "gpu")
+    assert "stages" in knobs_in_use(Schedule(staging="async"), "gpu", "f32")
+    assert "stages" not in knobs_in_use(Schedule(), "gpu", "f32")
+
+
+@pytest.mark.parametrize(("place", "staging"), [("gpu", "copy"), ("cpu", "async")])
+def test_each_place_has_its_own_staging(place: Any, staging: Any) -> None:
+    with pytest.raises(ScheduleError, match=f"on a {place.upper()} staging must be one of none, "):
+        check_knobs(Schedule(staging=staging), place)
+
+
+def test_staging_needs_a_convolution_to_be_none() -> None:
+    with pytest.raises(ScheduleError, match="staging means nothing for a convolution"):
+        check_knobs(Schedule(staging="async"), "gpu", convolution=True)

@@ -18,6 +18,7 @@ from sparsert_ir.convolution_schedules import (
     default_convolution,
 )
 from sparsert_ir.cost_model import (
+    ASYNC_COPY_FROM,
     OVERLAP_FROM,
     architecture_number,
     choose_lowering,
@@ -37,6 +38,7 @@ from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.passes.map_to_gpu import MapToGpu
+from sparsert_ir.passes.stage_x import StageX
 from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
@@ -181,7 +183,7 @@ class Compilation:
         match one:
             case UnrollPattern():
                 return replace(one, code_budget=self.code_budget)
-            case MapDataToGpu() | MapToGpu():
+            case MapDataToGpu() | MapToGpu() | StageX():
                 return replace(one, shared_memory=shared_memory_of(self.target))
             case _:
                 return one
@@ -343,7 +345,15 @@ def _schedule(
             f"schedule: cluster = {schedule.cluster} needs target sm_{CLUSTERS_FROM} or later, got"
             f" {target}; expected 1"
         )
+    if schedule.staging == "async" and not _copies_async(target):
+        raise ScheduleError(
+            f"schedule: staging = async needs target sm_{ASYNC_COPY_FROM} or later, got {target}"
+        )
     return schedule
+
+
+def _copies_async(target: str) -> bool:
+    return target != "cpu" and architecture_number(target) >= ASYNC_COPY_FROM
 
 
 def _overlaps(target: str) -> bool:

@@ -19,7 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
     "launch": ("serial", "overlapped"),
-    "staging": ("none", "copy"),
+    "staging": ("none", "copy", "async"),
 }
 """Knobs that are words, and the words."""
 _CLUSTERS = (1, 2, 4, 8)
@@ -48,12 +48,17 @@ class Schedule:
                         side.
     block_order:        code on a GPU only: which index moves fastest over consecutive blocks.
     stores:             GPU only: "streaming" marks y as not to be kept in caches.
-    staging:            CPU only: "copy" copies each tile of x to a dense buffer before it is used.
+    staging:            how the x that a tile needs is brought near before it is used. On a CPU,
+                        "copy" copies each tile of x to a dense buffer. Code on a GPU: "async"
+                        copies it to shared memory, a few rows ahead of the multiply-adds, while
+                        they run (cp.async, sm_80 and later); all panels of a block share it.
     accumulation:       f16 only: "plain" adds in f16, "folded" adds at most `fold_length`
                         products in f16 before adding them in f32, "f32" adds every product in f32.
     fold_length:        products per f16 partial sum when `accumulation` is "folded".
     chunk:              data on a GPU only: adjacent nonzeros that one lane loads at once.
-    stages:             data on a GPU only: chunks that a lane has on their way at once.
+    stages:             GPU only: chunks of data that a lane has on their way at once; for code
+                        with staging, buffers in shared memory, all but one of them on their way.
+    rows_per_stage:     code on a GPU with staging only: rows of x in one buffer.
     column_groups:      data on a GPU only: lanes of a warp that share a nonzero, each with its own
                         `columns_per_thread` columns.
     launch:             GPU only: "overlapped" lets the kernel start while the one before it on the
@@ -72,11 +77,12 @@ class Schedule:
     panels_per_block: int = 1
     block_order: Literal["columns", "panels"] = "columns"
     stores: Literal["cached", "streaming"] = "cached"
-    staging: Literal["none", "copy"] = "none"
+    staging: Literal["none", "copy", "async"] = "none"
     accumulation: Accumulation = "plain"
     fold_length: int = 16
     chunk: int = 4
     stages: int = 4
+    rows_per_stage: int = 32
     column_groups: int = 1
     launch: Literal["serial", "overlapped"] = "serial"
 

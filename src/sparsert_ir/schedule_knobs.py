@@ -14,8 +14,10 @@ Place: TypeAlias = Literal["gpu", "cpu"]
 _EVERYWHERE = ("lowering", "rows_per_panel", "columns_per_thread", "accumulation", "fold_length")
 _ON_GPUS = (*_EVERYWHERE, "threads", "stores", "launch")
 _OF_CODE_ON_GPUS = (
-    "permutation", "k_groups", "cluster", "column_tiles", "panels_per_block", "block_order"
+    "permutation", "k_groups", "cluster", "column_tiles", "panels_per_block", "block_order",
+    "staging",
 )  # fmt: skip
+_OF_STAGED_CODE = ("stages", "rows_per_stage")
 _KNOBS = {
     ("gpu", "code"): (*_ON_GPUS, *_OF_CODE_ON_GPUS),
     ("gpu", "data"): (*_ON_GPUS, "chunk", "stages", "column_groups"),
@@ -23,6 +25,12 @@ _KNOBS = {
     ("cpu", "data"): (*_EVERYWHERE, "staging"),
 }
 """(Place, lowering) -> knobs that the mapping passes read."""
+_STAGING = {"gpu": ("none", "async"), "cpu": ("none", "copy")}
+
+
+def _used(schedule: Schedule, place: Place) -> set[str]:
+    staged = place == "gpu" and schedule.lowering == "code" and schedule.staging != "none"
+    return {*_KNOBS[place, schedule.lowering], *(_OF_STAGED_CODE if staged else ())}
 
 
 def check_knobs(schedule: Schedule, place: Place, *, convolution: bool = False) -> None:
@@ -31,7 +39,7 @@ def check_knobs(schedule: Schedule, place: Place, *, convolution: bool = False) 
     `threads` may also be 1 on a CPU. A convolution on a CPU copies x where its padding asks for it,
     whatever `staging` says.
     """
-    used = set(_KNOBS[place, schedule.lowering])
+    used = _used(schedule, place)
     if convolution:
         used.discard("staging")
     for field in fields(Schedule):
@@ -44,11 +52,16 @@ def check_knobs(schedule: Schedule, place: Place, *, convolution: bool = False) 
                 f" {schedule.lowering} on a {place.upper()}; expected its default,"
                 f" {field.default}, got {value}"
             )
+    if schedule.staging not in _STAGING[place]:
+        raise ScheduleError(
+            f"schedule: on a {place.upper()} staging must be one of"
+            f" {', '.join(_STAGING[place])}, got {schedule.staging}"
+        )
 
 
 def knobs_in_use(schedule: Schedule, place: Place, dtype: str) -> dict[str, int | str]:
     """The knobs that decide how a kernel of this element type runs, in the order of `Schedule`."""
-    used = set(_KNOBS[place, schedule.lowering])
+    used = _used(schedule, place)
     if dtype != "f16":
         used.remove("accumulation")
     if dtype != "f16" or schedule.accumulation != "folded":

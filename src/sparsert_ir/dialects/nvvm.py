@@ -4,7 +4,7 @@ instruction of PTX that has none.
 Reference: https://llvm.org/docs/NVPTXUsage.html
 """
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from xdsl.dialects.builtin import IntAttr, IntegerAttr, i32
 from xdsl.dialects.llvm import LLVMPointerType
@@ -20,8 +20,9 @@ from xdsl.irdl import (
     traits_def,
 )
 from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
 
-from sparsert_ir.gpu_facts import CLUSTER, WORKGROUP
+from sparsert_ir.gpu_facts import CLUSTER, GLOBAL, WORKGROUP
 
 SHARED = LLVMPointerType(IntAttr(WORKGROUP))
 OF_CLUSTER = LLVMPointerType(IntAttr(CLUSTER))
@@ -232,6 +233,65 @@ class GridWaitOp(IRDLOperation):
         super().__init__()
 
 
+@irdl_op_definition
+class CpAsyncOp(IRDLOperation):
+    """Start to copy `size` bytes, 4, 8 or 16, from global to shared memory (sm_80).
+
+    16 bytes pass by the L1 cache (`.cg`), fewer go through it (`.ca`).
+    """
+
+    name = "nvvm.cp.async.shared.global"
+
+    target = operand_def(LLVMPointerType)
+    source = operand_def(LLVMPointerType)
+    size = prop_def(IntegerAttr.constr(i32))
+
+    assembly_format = "$target `,` $source `,` $size attr-dict `:` type($target) `,` type($source)"
+
+    def __init__(self, target: SSAValue, source: SSAValue, size: int):
+        super().__init__(operands=[target, source], properties={"size": IntegerAttr(size, i32)})
+
+    def verify_(self) -> None:
+        if self.size.value.data not in (4, 8, 16):
+            raise VerifyException(
+                f"expected a copy of 4, 8 or 16 bytes, got {self.size.value.data}"
+            )
+        pointers = (self.target, self.source)
+        spaces = [cast(LLVMPointerType, pointer.type).addr_space for pointer in pointers]
+        if spaces != [IntAttr(WORKGROUP), IntAttr(GLOBAL)]:
+            raise VerifyException("expected a copy from global to shared memory")
+
+
+@irdl_op_definition
+class CpAsyncCommitGroupOp(IRDLOperation):
+    """Copies since the last commit become a group."""
+
+    name = "nvvm.cp.async.commit.group"
+
+    assembly_format = "attr-dict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+@irdl_op_definition
+class CpAsyncWaitGroupOp(IRDLOperation):
+    """Wait until at most the `n` latest groups of copies are on their way."""
+
+    name = "nvvm.cp.async.wait.group"
+
+    n = prop_def(IntegerAttr.constr(i32))
+
+    assembly_format = "$n attr-dict"
+
+    def __init__(self, n: int):
+        super().__init__(properties={"n": IntegerAttr(n, i32)})
+
+    def verify_(self) -> None:
+        if self.n.value.data < 0:
+            raise VerifyException(f"expected 0 groups or more, got {self.n.value.data}")
+
+
 class ShuffleOp(IRDLOperation):
     """A 32-bit value of another lane of the warp; all 32 lanes take part."""
 
@@ -295,6 +355,9 @@ Nvvm = Dialect(
         StAsyncOp,
         GridLaunchDependentsOp,
         GridWaitOp,
+        CpAsyncOp,
+        CpAsyncCommitGroupOp,
+        CpAsyncWaitGroupOp,
         ShuffleBflyOp,
         ShuffleDownOp,
         ShuffleUpOp,

@@ -14,13 +14,14 @@ from xdsl.ir import Block, Operation
 
 from sparsert_ir.dense import Dense
 from sparsert_ir.dialects import gpu
+from sparsert_ir.emit.async_copies import ASYNC_COPIES
 from sparsert_ir.emit.function_writer import Declarations, FunctionWriter
 from sparsert_ir.emit.instructions import INSTRUCTIONS, METADATA, Emitters
 from sparsert_ir.emit.literals import array_text, checked_space, global_name, type_text
 from sparsert_ir.emit.multiply_adds import MULTIPLY_ADDS
 from sparsert_ir.errors import IRError
 
-EMITTERS: Emitters = {**INSTRUCTIONS, **MULTIPLY_ADDS}
+EMITTERS: Emitters = {**INSTRUCTIONS, **MULTIPLY_ADDS, **ASYNC_COPIES}
 NVPTX_TRIPLE = "nvptx64-nvidia-cuda"
 
 

@@ -108,6 +108,11 @@ class Sums:
         self.rows: list[list[str] | None] = [None] * rows
         self._fused = MultiplyAdd(writer, pieces.element, pieces.size)
 
+    def start(self, initial: Sequence[SSAValue]) -> None:
+        """Go on from whole lanes, if there are any."""
+        for row, value in enumerate(initial):
+            self.rows[row] = self._pieces.split(self._writer, self._writer.name(value))
+
     def multiply_add(self, row: int, x: Sequence[str], value: str) -> None:
         """sums[row] += x * value, where `value` is the literal of a piece."""
         assign, text = self._writer.assign, self._fused.text
@@ -211,6 +216,7 @@ def _plain(
 ) -> Adder:
     """Every product is added in the element type of the sums."""
     sums, literals = Sums(writer, lane, len(op.sums)), _literals(values, lane)
+    sums.start(op.initial)
     return Adder(
         lambda loaded: converted(writer, x_lane, loaded, lane.element),
         lambda i, row, x: sums.multiply_add(row, x, literals[i]),
@@ -228,6 +234,7 @@ def _folded(
 ) -> Adder:
     """At most `fold` products of a row are added in x's element type before the sum takes them."""
     sums = Sums(writer, lane, len(op.sums))
+    sums.start(op.initial)
     partial, literals = Sums(writer, x_lane, len(op.sums)), _literals(values, x_lane)
     counts = [0] * len(op.sums)
 

@@ -93,7 +93,11 @@ class Machine:
 
 
 class Frame:
-    """A group of threads that run in lockstep: a block of a launch, or one host thread."""
+    """A group of threads that run in lockstep: a block of a launch, or one host thread.
+
+    `copies` are what ends the asynchronous copies that are on their way, group by group; the last
+    group is not closed yet.
+    """
 
     def __init__(
         self,
@@ -113,6 +117,7 @@ class Frame:
         self._cluster_time = machine.clock
         self.values: dict[SSAValue, Value] = {}
         self.workgroup: dict[Operation, Memory] = {}
+        self.copies: list[list[Callable[[], None]]] = [[]]
         self.mask: BoolArray = np.ones(threads, np.bool_)
         self.lanes: IndexArray = np.arange(threads)
 

@@ -77,13 +77,16 @@ def deal_run(columns: Array, rows: Array, values: Array, row_count: int) -> Run:
     return Run(distinct, steps, lengths)
 
 
-def run_sums(run: Run, x: Array, dtype: np.dtype[Any], fold: int | None) -> Array:
-    """The sums of a run, shape (rows, N), from x of shape (distinct columns, N), from 0 on.
+def run_sums(
+    run: Run, x: Array, dtype: np.dtype[Any], fold: int | None, initial: Array | None = None
+) -> Array:
+    """The sums of a run, shape (rows, N), from x of shape (distinct columns, N), from `initial` (0)
+    on.
 
     Where x is narrower than the sums, `fold` products of a row at a time are first added in x's
     element type (1 or None: every product is added in the sums' element type).
     """
-    sums = np.zeros((run.lengths.size, x.shape[1]), dtype)
+    sums = np.zeros((run.lengths.size, x.shape[1]), dtype) if initial is None else initial.copy()
     if fold is None or fold == 1 or x.dtype == dtype:
         _add_steps(run.steps, x.astype(dtype, copy=False), sums)
         return sums

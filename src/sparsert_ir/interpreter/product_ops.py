@@ -50,7 +50,9 @@ def matrix_run(
     columns, rows, order = panel_run(
         matrix.row_offsets, matrix.column_indices, panels[panel], begin, end
     )
-    sources = columns if positions is None else positions[columns]
+    sources = columns
+    if positions is not None:
+        sources = (positions if positions.ndim == 1 else positions[panel])[columns]
     return deal_run(sources, rows, matrix.values[order], panels.shape[1])
 
 
@@ -125,9 +127,45 @@ def _lane_sums(
     return sums
 
 
+def _sums_of(
+    frame: Frame,
+    key: tuple[PanelProductOp | AccumulateOp, int, int],
+    x: View,
+    make_run: Callable[[], Run],
+    column: Array,
+    initial: Operands,
+) -> Array:
+    """Sums of the active threads, shape (rows, active threads, width)."""
+    op = key[0]
+    if initial:
+        return _continued_sums(frame, op, make_run(), x, column, np.stack(initial))
+    product = _product(frame, key, x, make_run, _fold(op))
+    return _lane_sums(frame, op, product, x, column, op.sums[0].type)
+
+
+def _continued_sums(
+    frame: Frame,
+    op: PanelProductOp | AccumulateOp,
+    run: Run,
+    x: View,
+    column: Array,
+    initial: Array,
+) -> Array:
+    """As `_lane_sums`, from the initial sums (of all threads) on."""
+    _check_columns(frame, op, run, x)
+    start, width = column[frame.lanes], lane_width(op.sums[0].type)
+    check_read(x.locate(frame, op, run.columns[:, np.newaxis], start, width))
+    whole = x.gather(run.columns)
+    place = start[:, np.newaxis] + np.arange(width)
+    lanes = whole[:, np.minimum(place, whole.shape[1] - 1).ravel()]
+    before = initial[:, frame.lanes].reshape(initial.shape[0], -1)
+    return run_sums(run, lanes, before.dtype, _fold(op), before).reshape(-1, *place.shape)
+
+
 def _panel_product(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(PanelProductOp, op)
-    matrix, memory, column, panel, group = operands
+    matrix, memory, column, panel, group, *rest = operands
+    initial = rest[1:] if op.tile is not None else rest
     x = view_of(memory, op.window)
     panels, splits = to_numpy(op.panels), to_numpy(op.splits)
     positions = None if op.positions is None else to_numpy(op.positions)
@@ -140,9 +178,10 @@ def _panel_product(frame: Frame, op: Operation, operands: Operands) -> list[Valu
         def make_run(one_panel: int = one_panel, one_group: int = one_group) -> Run:
             return matrix_run(matrix, panels, splits, one_panel, one_group, positions)
 
-        product = _product(frame, (op, one_panel, one_group), x, make_run, _fold(op))
         with frame.only(frame.mask & (panel == one_panel) & (group == one_group)):
-            sums[:, frame.lanes] = _lane_sums(frame, op, product, x, column, lane)
+            sums[:, frame.lanes] = _sums_of(
+                frame, (op, one_panel, one_group), x, make_run, column, initial
+            )
     return list(sums.reshape(*sums.shape[:2], *lane_shape(lane)))
 
 
@@ -163,7 +202,7 @@ def _check_panel(frame: Frame, op: PanelProductOp, panel: int, group: int) -> No
 
 def _accumulate(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(AccumulateOp, op)
-    memory, column = operands
+    memory, column, *initial = operands
     x = view_of(memory, op.window)
     lane = op.sums[0].type
 
@@ -171,9 +210,8 @@ def _accumulate(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
         columns, rows, values = map(to_numpy, (op.columns, op.rows, op.values))
         return deal_run(columns, rows, values, len(op.sums))
 
-    product = _product(frame, (op, 0, 0), x, make_run, _fold(op))
     sums = poisoned((len(op.sums), frame.threads, lane_width(lane)), element_dtype(lane))
-    sums[:, frame.lanes] = _lane_sums(frame, op, product, x, column, lane)
+    sums[:, frame.lanes] = _sums_of(frame, (op, 0, 0), x, make_run, column, initial)
     return list(sums.reshape(*sums.shape[:2], *lane_shape(lane)))
 
 

@@ -82,7 +82,8 @@ def lower_accumulate(lowering: FunctionLowering, op: AccumulateOp) -> Sequence[S
         guards, numbers = _guards(lanes, op.window.data, rows_of_x)
         properties["guard_numbers"] = to_dense(numbers) if guards else None
     types = [total.type for total in op.sums]
-    accumulate = PtrAccumulateOp(lane.pointers, types, properties, guards)
+    initial = lowering.values(op.initial)
+    accumulate = PtrAccumulateOp(lane.pointers, types, properties, guards, initial)
     lowering.do(accumulate)
     return accumulate.sums
 

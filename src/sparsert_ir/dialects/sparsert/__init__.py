@@ -25,6 +25,7 @@ from sparsert_ir.dialects.sparsert.attributes import (
 from sparsert_ir.dialects.sparsert.checks import lane_element, lane_width
 from sparsert_ir.dialects.sparsert.cluster import AwaitInboxOp, OpenInboxOp, SendColumnsOp
 from sparsert_ir.dialects.sparsert.pointer import PtrAccumulateOp, PtrWriteRowsOp
+from sparsert_ir.dialects.sparsert.staging import AsyncCommitOp, AsyncCopyOp, AsyncWaitOp
 from sparsert_ir.dialects.sparsert.tensor import (
     BiasAddOp,
     ConstantOp,
@@ -60,6 +61,9 @@ Sparsert = Dialect(
         FirstColumnOp,
         LoadColumnsOp,
         StoreColumnsOp,
+        AsyncCopyOp,
+        AsyncCommitOp,
+        AsyncWaitOp,
         PanelProductOp,
         AccumulateOp,
         WritePanelOp,
@@ -77,6 +81,9 @@ __all__ = [
     "AccumulateOp",
     "Activation",
     "ActivationAttr",
+    "AsyncCommitOp",
+    "AsyncCopyOp",
+    "AsyncWaitOp",
     "AwaitInboxOp",
     "BiasAddOp",
     "CSRAttr",

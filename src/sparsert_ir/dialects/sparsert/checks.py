@@ -145,6 +145,12 @@ def check_lanes(lanes: Sequence[SSAValue]) -> None:
         expect(lane.type == lanes[0].type, "lanes all of type", lanes[0].type, lane.type)
 
 
+def check_initial(initial: Sequence[SSAValue], sums: Sequence[SSAValue]) -> None:
+    """Sums to go on from, if there are any, are like the sums."""
+    expected, got = [lane.type for lane in sums], [lane.type for lane in initial]
+    expect(not got or got == expected, "initial sums of types", expected, got)
+
+
 def check_tiling(panels: Dense, splits: Dense, rows: int, columns: int) -> None:
     check_element_type(panels, "panels")
     check_element_type(splits, "splits")

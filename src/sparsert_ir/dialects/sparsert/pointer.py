@@ -38,6 +38,7 @@ from sparsert_ir.dialects.sparsert.checks import (
     POINTER,
     check_element_type,
     check_float_elements,
+    check_initial,
     check_lanes,
     check_positive,
     expect,
@@ -65,6 +66,7 @@ class PtrAccumulateOp(IRDLOperation):
 
     x = var_operand_def(POINTER)
     guards = var_operand_def(IntegerType(1))
+    initial = var_operand_def(LANE)
     element_type = prop_def(_FLOAT)
     offsets = prop_def(DENSE)
     rows = prop_def(DENSE)
@@ -79,7 +81,8 @@ class PtrAccumulateOp(IRDLOperation):
 
     assembly_format = (
         "$x (`guards` $guards^ `numbers` $guard_numbers)? (`invariant` $invariant^)?"
-        " (`fold` $fold^)? $element_type `offsets` $offsets `rows` $rows `values` $values attr-dict"
+        " (`from` $initial^ `:` type($initial))? (`fold` $fold^)? $element_type"
+        " `offsets` $offsets `rows` $rows `values` $values attr-dict"
         " `:` type($x) `->` type($sums)"
     )
 
@@ -89,8 +92,9 @@ class PtrAccumulateOp(IRDLOperation):
         lanes: Sequence[Attribute],
         properties: dict[str, Attribute | None],
         guards: Sequence[SSAValue] = (),
+        initial: Sequence[SSAValue] = (),
     ):
-        super().__init__(operands=[x, guards], properties=properties, result_types=[lanes])
+        super().__init__(operands=[x, guards, initial], properties=properties, result_types=[lanes])
 
     def verify_(self) -> None:
         width = lane_width(self.sums[0].type) if self.sums else 1
@@ -99,6 +103,7 @@ class PtrAccumulateOp(IRDLOperation):
         guarded = self.guard_numbers is not None
         check_run(self.offsets, self.rows, self.values, len(self.sums), nonnegative=not guarded)
         check_lanes(self.sums)
+        check_initial(self.initial, self.sums)
         if self.guard_numbers is not None:
             check_guards(self.guard_numbers, self.values, len(self.guards), len(self.x))
 

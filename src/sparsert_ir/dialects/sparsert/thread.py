@@ -39,6 +39,7 @@ from sparsert_ir.dialects.sparsert.checks import (
     TENSOR,
     check_element_type,
     check_float_elements,
+    check_initial,
     check_lane,
     check_lane_of,
     check_lanes,
@@ -241,8 +242,12 @@ class PanelProductOp(IRDLOperation):
     `sums[r] = sum over k in [splits[panel][group], splits[panel][group + 1])
                of weight[panels[panel][r], k] * x[k, column...]`, in ascending order of k.
     Rows of -1 give 0. If lanes of f16 x are summed in f32, `fold` says how many products are first
-    added in f16 (1: none). With `positions`, one number for each k, x has one dimension and
-    `x[k, column...]` is `x[positions[k] + column...]`.
+    added in f16 (1: none). With `positions`, x holds other rows, or rows elsewhere: one number for
+    each k, or for each panel and k. Where x has one dimension, `x[k, column...]` is then
+    `x[positions[k] + column...]`, else it is `x[positions[k], column...]`.
+
+    `from` are sums of the panel to go on from, instead of 0. `tile` is the first of the columns
+    that the block computes together, where `sparsert-stage-x` is to stage them.
     """
 
     name = "sparsert.panel_product"
@@ -252,6 +257,8 @@ class PanelProductOp(IRDLOperation):
     column = operand_def(IndexType)
     panel = operand_def(IndexType)
     group = operand_def(IndexType)
+    tile = opt_operand_def(IndexType)
+    initial = var_operand_def(LANE)
     panels = prop_def(DENSE)
     splits = prop_def(DENSE)
     fold = opt_prop_def(IntegerAttr.constr(i64))
@@ -259,11 +266,13 @@ class PanelProductOp(IRDLOperation):
     positions = opt_prop_def(DENSE)
     sums = var_result_def(LANE)
 
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(MemoryReadEffect())
 
     assembly_format = (
-        "$weight `,` $x `[` $column `]` (`window` $window^)? (`positions` $positions^)?"
-        " `panel` $panel `group` $group (`fold` $fold^)?"
+        "$weight `,` $x `[` $column `]` (`tile` $tile^)? (`window` $window^)?"
+        " (`positions` $positions^)? `panel` $panel `group` $group"
+        " (`from` $initial^ `:` type($initial))? (`fold` $fold^)?"
         " `panels` $panels `splits` $splits attr-dict"
         " `:` type($weight) `,` type($x) `->` type($sums)"
     )
@@ -281,9 +290,11 @@ class PanelProductOp(IRDLOperation):
         fold: int | None = None,
         window: WindowAttr | None = None,
         positions: Dense | None = None,
+        tile: SSAValue | None = None,
+        initial: Sequence[SSAValue] = (),
     ):
         super().__init__(
-            operands=[weight, x, column, panel, group],
+            operands=[weight, x, column, panel, group, tile, initial],
             properties={
                 "window": window,
                 "positions": positions,
@@ -296,6 +307,7 @@ class PanelProductOp(IRDLOperation):
 
     def verify_(self) -> None:
         _check_matrix(self.x, "x", self.window, 2 if self.positions is None else 1)
+        check_initial(self.initial, self.sums)
         weight = cast(TensorType[Attribute], self.weight.type)
         expect(weight.get_num_dims() == 2, "a weight of rank", 2, weight.get_num_dims())
         rows, columns = weight.get_shape()
@@ -306,10 +318,12 @@ class PanelProductOp(IRDLOperation):
         check_lanes(self.sums)
         if self.positions is not None:
             shape = self.positions.get_shape()
-            expect(shape == (columns,), "positions of shape", (columns,), shape)
+            per_panel = (self.panels.get_shape()[0], columns)
+            known = shape in ((columns,), per_panel)
+            expect(known, "positions of shape", f"{(columns,)} or {per_panel}", shape)
             check_element_type(self.positions, "positions")
-            x = cast(MemRefType[Attribute], self.x.type)
-            expect(x.get_num_dims() == 1, "x with positions of rank", 1, x.get_num_dims())
+            lowest = int(to_numpy(self.positions).min(initial=0))
+            expect(lowest >= 0, "positions of at least", 0, lowest)
             expect(self.window is None, "positions without", "a window", "one")
 
 
@@ -317,7 +331,8 @@ class PanelProductOp(IRDLOperation):
 class AccumulateOp(IRDLOperation):
     """A run of multiply-adds with one known part of the pattern; the instructions are the matrix.
 
-    `for i in order: sums[rows[i]] += values[i] * x[columns[i], column...]`, sums starting at 0.
+    `for i in order: sums[rows[i]] += values[i] * x[columns[i], column...]`, sums starting at 0 or
+    at `from`.
     Equal neighbours in `columns` share one load of x. `fold` as in `panel_product`. Where x has one
     dimension, `x[k, column...]` is `x[k + column...]`.
     """
@@ -326,6 +341,7 @@ class AccumulateOp(IRDLOperation):
 
     x = operand_def(MEMREF)
     column = operand_def(IndexType)
+    initial = var_operand_def(LANE)
     columns = prop_def(DENSE)
     rows = prop_def(DENSE)
     values = prop_def(DENSE)
@@ -336,8 +352,8 @@ class AccumulateOp(IRDLOperation):
     traits = traits_def(MemoryReadEffect())
 
     assembly_format = (
-        "$x `[` $column `]` (`window` $window^)? (`fold` $fold^)?"
-        " `columns` $columns `rows` $rows `values` $values"
+        "$x `[` $column `]` (`window` $window^)? (`from` $initial^ `:` type($initial))?"
+        " (`fold` $fold^)? `columns` $columns `rows` $rows `values` $values"
         " attr-dict `:` type($x) `->` type($sums)"
     )
 
@@ -351,9 +367,10 @@ class AccumulateOp(IRDLOperation):
         lanes: Sequence[Attribute],
         fold: IntegerAttr | None = None,
         window: WindowAttr | None = None,
+        initial: Sequence[SSAValue] = (),
     ):
         super().__init__(
-            operands=[x, column],
+            operands=[x, column, initial],
             properties={
                 "columns": columns,
                 "rows": rows,
@@ -369,6 +386,7 @@ class AccumulateOp(IRDLOperation):
         check_positive(self.fold, "fold")
         check_run(self.columns, self.rows, self.values, len(self.sums))
         check_lanes(self.sums)
+        check_initial(self.initial, self.sums)
         kind = cast(MemRefType[Attribute], self.x.type)
         limit = kind.get_shape()[0] if self.window is None else self.window.data.depth
         highest = int(to_numpy(self.columns).max(initial=-1))

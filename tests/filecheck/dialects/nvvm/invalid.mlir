@@ -29,3 +29,27 @@ func.func @mapa(%p: !llvm.ptr<1>, %n: i32) {
   %0 = "nvvm.mapa"(%p, %n) : (!llvm.ptr<1>, i32) -> !llvm.ptr<7>
   func.return
 }
+
+// -----
+
+func.func @copy(%s: !llvm.ptr<3>, %x: !llvm.ptr<1>) {
+  // expected-error@+1 {{'nvvm.cp.async.shared.global': expected a copy of 4, 8 or 16 bytes, got 2}}
+  nvvm.cp.async.shared.global %s, %x, 2 : !llvm.ptr<3>, !llvm.ptr<1>
+  func.return
+}
+
+// -----
+
+func.func @copy(%s: !llvm.ptr<3>, %x: !llvm.ptr<1>) {
+  // expected-error@+1 {{'nvvm.cp.async.shared.global': expected a copy from global to shared memory}}
+  nvvm.cp.async.shared.global %x, %s, 4 : !llvm.ptr<1>, !llvm.ptr<3>
+  func.return
+}
+
+// -----
+
+func.func @wait() {
+  // expected-error@+1 {{'nvvm.cp.async.wait.group': expected 0 groups or more, got -1}}
+  nvvm.cp.async.wait.group -1
+  func.return
+}

@@ -56,6 +56,18 @@ func.func @clusters(%p: !llvm.ptr<3>, %n: i32, %v: vector<2xf32>) {
   func.return
 }
 
+// CHECK-LABEL: func.func @copies
+// CHECK-SAME: (%[[S:.*]]: !llvm.ptr<3>, %[[X:.*]]: !llvm.ptr<1>)
+func.func @copies(%s: !llvm.ptr<3>, %x: !llvm.ptr<1>) {
+  // CHECK: nvvm.cp.async.shared.global %[[S]], %[[X]], 16 : !llvm.ptr<3>, !llvm.ptr<1>
+  // CHECK: nvvm.cp.async.commit.group
+  // CHECK: nvvm.cp.async.wait.group 2
+  nvvm.cp.async.shared.global %s, %x, 16 : !llvm.ptr<3>, !llvm.ptr<1>
+  nvvm.cp.async.commit.group
+  nvvm.cp.async.wait.group 2
+  func.return
+}
+
 // CHECK-LABEL: func.func @overlapping_launches
 func.func @overlapping_launches() {
   // CHECK: nvvm.griddepcontrol.wait

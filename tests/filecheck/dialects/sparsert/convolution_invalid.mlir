@@ -114,7 +114,7 @@ func.func @f(%x: memref<1x2x5x6xf32>, %i: index) {
 // -----
 
 func.func @f(%w: tensor<1x2xf32, #sparsert.csr>, %x: memref<9xf32>, %i: index) {
-  // expected-error@+1 {{'sparsert.panel_product': expected positions of shape (2,), got (1,)}}
+  // expected-error@+1 {{'sparsert.panel_product': expected positions of shape (2,) or (1, 2), got (1,)}}
   %s = sparsert.panel_product %w, %x[%i] positions dense<4> : tensor<1xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<9xf32> -> f32
   func.return
 }
@@ -122,8 +122,8 @@ func.func @f(%w: tensor<1x2xf32, #sparsert.csr>, %x: memref<9xf32>, %i: index) {
 // -----
 
 func.func @f(%w: tensor<1x2xf32, #sparsert.csr>, %x: memref<2x9xf32>, %i: index) {
-  // expected-error@+1 {{'sparsert.panel_product': expected x with positions of rank 1, got 2}}
-  %s = sparsert.panel_product %w, %x[%i] positions dense<4> : tensor<2xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<2x9xf32> -> f32
+  // expected-error@+1 {{'sparsert.panel_product': expected positions of at least 0, got -4}}
+  %s = sparsert.panel_product %w, %x[%i] positions dense<-4> : tensor<2xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<2x9xf32> -> f32
   func.return
 }
 

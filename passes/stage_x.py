@@ -1,0 +1,201 @@
+"""sparsert-stage-x: bring the rows of x that a block needs to shared memory ahead of their use."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import AnyFloat, MemRefType, ModuleOp, i32
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint
+
+from sparsert_ir.building import Code, Values, array_type, constant_table, workgroup_buffer
+from sparsert_ir.dense import to_dense, to_numpy
+from sparsert_ir.dialects import gpu
+from sparsert_ir.dialects.sparsert import (
+    AsyncCommitOp,
+    AsyncWaitOp,
+    PanelProductOp,
+    ScheduleAttr,
+    lane_element,
+    lane_width,
+)
+from sparsert_ir.epilogue import splat
+from sparsert_ir.errors import IRError, ScheduleError
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.passes.partition import constant_weight
+from sparsert_ir.schedule import Schedule
+from sparsert_ir.x_stages import StageCopy, StagePlan, elements_per_copy, plan_stages
+
+X_STAGES = "x_stages"
+STAGED_ROWS = "staged_rows"
+
+
+@dataclass(frozen=True)
+class StageX(ModulePass):
+    """Cut each `panel_product` of a `tile` into steps of `rows_per_stage` rows of x. All threads of
+    the block copy a step's rows to workgroup memory, `stages` - 1 steps ahead, and every panel of
+    the block multiplies them from there, going on from the sums of the step before. Rows that no
+    panel of the block needs are not copied.
+
+    shared_memory: bytes that a block can have.
+
+    Requires: `sparsert-map-to-gpu`, `sparsert-vectorize`; the pattern not yet unrolled.
+    Guarantees: no `panel_product` of a `tile` is left; sums are added in the same order as before.
+    """
+
+    name = "sparsert-stage-x"
+
+    shared_memory: int = STATIC_SHARED_MEMORY
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for kernels in op.body.block.ops:
+            if isinstance(kernels, gpu.ModuleOp):
+                for kernel in [
+                    one for one in kernels.body.block.ops if isinstance(one, gpu.FuncOp)
+                ]:
+                    self._stage(kernels, kernel)
+
+    def _stage(self, kernels: gpu.ModuleOp, kernel: gpu.FuncOp) -> None:
+        for product in [op for op in kernel.walk() if isinstance(op, PanelProductOp)]:
+            if product.tile is not None:
+                staged = _StagedProduct.of(kernel, product)
+                staged.check(self.shared_memory)
+                for table in staged.globals():
+                    kernels.body.block.insert_op_before(table, kernel)
+                staged.write()
+
+
+@dataclass(frozen=True)
+class _StagedProduct:
+    """width: columns of the block. count: elements that one copy takes."""
+
+    product: PanelProductOp
+    tile: SSAValue
+    schedule: Schedule
+    plan: StagePlan
+    rows_per_stage: int
+    width: int
+    count: int
+
+    @classmethod
+    def of(cls, kernel: gpu.FuncOp, product: PanelProductOp) -> "_StagedProduct":
+        known = kernel.attributes.get("sparsert.schedule")
+        if not isinstance(known, ScheduleAttr) or product.tile is None:
+            raise IRError("sparsert-stage-x: expected a kernel with a schedule")
+        schedule = known.data
+        constant = constant_weight(product.weight, StageX.name)
+        offsets, indices, _ = constant.arrays()
+        depth = constant.shape[1]
+        rows = min(schedule.rows_per_stage, depth)
+        panels = to_numpy(product.panels)
+        matrix = offsets, indices, depth
+        plan = plan_stages(matrix, panels, schedule.panels_per_block, rows, schedule.stages)
+        kind = cast(MemRefType[AnyFloat], product.x.type)
+        width = schedule.threads * lane_width(product.sums[0].type)
+        count = elements_per_copy(kind.element_type, kind.get_shape()[1], width)
+        return cls(product, product.tile, schedule, plan, rows, width, count)
+
+    @property
+    def _x_type(self) -> MemRefType[AnyFloat]:
+        return cast(MemRefType[AnyFloat], self.product.x.type)
+
+    @property
+    def _buffers_type(self) -> MemRefType[Attribute]:
+        rows = self.schedule.stages * self.rows_per_stage
+        return array_type([rows, self.width], self._x_type.element_type, WORKGROUP)
+
+    @property
+    def _table_type(self) -> MemRefType[Attribute]:
+        return array_type(self.plan.rows.shape, i32)
+
+    def check(self, shared_memory: int) -> None:
+        """Raise ScheduleError where the buffers do not fit."""
+        rows, width = self._buffers_type.get_shape()
+        size = rows * width * self._x_type.element_type.bitwidth // 8
+        if size > shared_memory:
+            raise ScheduleError(
+                f"schedule: staged x must fit in {shared_memory} bytes of workgroup memory, got"
+                f" {size} (stages * rows_per_stage * threads * columns_per_thread * element size)"
+            )
+
+    def globals(self) -> list[Operation]:
+        tables: list[Operation] = [workgroup_buffer(X_STAGES, self._buffers_type)]
+        if not self.plan.takes_all:
+            tables.append(constant_table(STAGED_ROWS, to_dense(self.plan.rows)))
+        return tables
+
+    def write(self) -> None:
+        """Put the steps in place of the product."""
+        product, schedule = self.product, self.schedule
+        code = Code(InsertPoint.before(product))
+        staged = code.table(X_STAGES, self._buffers_type)
+        place = code.insert(arith.SubiOp(product.column, self.tile))
+        copy = self._copy(code, staged)
+        steps = code.index(self.plan.steps)
+        for step in range(schedule.stages - 1):
+            if step < self.plan.steps:
+                copy.write(code, code.index(step))
+            code.do(AsyncCommitOp())
+
+        def one_step(inner: Code, step: SSAValue, sums: Values) -> Values:
+            inner.do(AsyncWaitOp(schedule.stages - 2))
+            # Also: nobody reads the buffer of the step before any more.
+            inner.do(gpu.BarrierOp())
+            ahead = inner.add(step, inner.index(schedule.stages - 1))
+            inner.when(inner.compare(ahead, "ult", steps), lambda last: copy.write(last, ahead))
+            inner.do(AsyncCommitOp())
+            return inner.do(self._step(staged, place, step, sums))
+
+        lane = product.sums[0].type
+        zero = splat(code, code.number(0.0, lane_element(lane)), lane)
+        carried = [zero] * len(product.sums)
+        sums = code.sum_loop(code.index(0), steps, code.index(1), carried, one_step)
+        for old, new in zip(product.sums, sums, strict=True):
+            old.replace_all_uses_with(new)
+        product.detach()
+        product.erase()
+
+    def _copy(self, code: Code, staged: SSAValue) -> StageCopy:
+        schedule = self.schedule
+        dimension = "y" if schedule.block_order == "columns" else "x"
+        thread = code.insert(gpu.ThreadIdOp("x"))
+        if schedule.panels_per_block > 1:
+            slot = code.insert(gpu.ThreadIdOp("z"))
+            thread = code.add(code.multiply(slot, code.index(schedule.threads)), thread)
+        table = None if self.plan.takes_all else code.table(STAGED_ROWS, self._table_type)
+        depth, columns = self._x_type.get_shape()
+        return StageCopy(
+            x=self.product.x,
+            staged=staged,
+            threads=schedule.block_threads,
+            thread=thread,
+            columns=columns,
+            depth=depth,
+            tile=self.tile,
+            width=self.width,
+            count=self.count,
+            rows_per_stage=self.rows_per_stage,
+            stages=schedule.stages,
+            table=table,
+            block=code.insert(gpu.BlockIdOp(dimension)),
+        )
+
+    def _step(
+        self, staged: SSAValue, place: SSAValue, step: SSAValue, sums: Values
+    ) -> PanelProductOp:
+        product = self.product
+        return PanelProductOp(
+            product.weight,
+            staged,
+            place,
+            product.panel,
+            step,
+            product.panels,
+            to_dense(self.plan.splits),
+            product.sums[0].type,
+            None if product.fold is None else product.fold.value.data,
+            positions=to_dense(self.plan.positions),
+            initial=sums,
+        )
