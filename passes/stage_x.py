@@ -42,7 +42,8 @@ class StageX(ModulePass):
     shared_memory: bytes that a block can have.
 
     Requires: `sparsert-map-to-gpu`, `sparsert-vectorize`; the pattern not yet unrolled.
-    Guarantees: no `panel_product` of a `tile` is left; sums are added in the same order as before.
+    Guarantees: no `panel_product` of a `tile` is left. Sums are added in the same order as before,
+    but where f16 products are folded, what was added in f16 is folded at the end of a step, too.
     """
 
     name = "sparsert-stage-x"

@@ -53,7 +53,7 @@ KEEP_EVERY_BIT = frozenset(
 )
 """Not: `sparsert-fuse-epilogue` (the epilogue is rounded once, with sums in f32),
 `sparsert-schedule` (may choose the element type of the sums), `sparsert-split-k` and
-`sparsert-map-data-to-gpu` (reorder)."""
+`sparsert-map-data-to-gpu` (reorder), `sparsert-stage-x` (folds at the end of a step)."""
 
 
 @PIPELINES

@@ -1,5 +1,6 @@
 """x staged in shared memory: what is copied when, the same bits, and mistakes that are found."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +13,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ptxas import assemble
 from random_layers import GPU, Case, Example, passes_before_llvm, real_numbers, run, whole_numbers
-from xdsl.dialects import scf
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 import sparsert_ir
 from sparsert_ir import Schedule
+from sparsert_ir.candidates import best_candidates, staged_candidates
 from sparsert_ir.context import make_context
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import AsyncCopyOp, AsyncWaitOp, PanelProductOp
 from sparsert_ir.errors import InterpreterError, ScheduleError
 from sparsert_ir.frontend import build_module
 from sparsert_ir.launch_plan import launch_plan
+from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes.stage_x import StageX
+from sparsert_ir.prediction import Product, time_parts
 from sparsert_ir.x_stages import StagePlan, plan_stages
 
 STAGED = Schedule(
@@ -72,8 +75,9 @@ def test_every_nonzero_finds_its_row_of_x_in_the_step_that_it_is_added_in(
         for row in members[members >= 0]:
             begin, end = matrix.row_offsets[row : row + 2]
             for column in matrix.column_indices[begin:end].tolist():
-                step = int(np.searchsorted(plan.splits[panel], column, side="right")) - 1
-                place = int(plan.positions[panel, column])
+                splits: list[int] = plan.splits[panel].tolist()
+                step = bisect_right(splits, column) - 1
+                place: int = plan.positions[panel].tolist()[column]
                 assert place // per_stage == step % stages
                 copied = plan.rows[panel // together, step * per_stage + place % per_stage]
                 assert copied == column
@@ -131,13 +135,10 @@ def test_sums_keep_their_bits() -> None:
 
 def _the_loop(module: ModuleOp) -> list[Operation]:
     """Operations of the loop over steps."""
-    return next(list(op.body.block.ops) for op in module.walk() if _is_step_loop(op))
-
-
-def _is_step_loop(op: Operation) -> bool:
-    return isinstance(op, scf.ForOp) and any(
-        isinstance(inner, PanelProductOp) for inner in op.body.block.ops
-    )
+    product = next(op for op in module.walk() if isinstance(op, PanelProductOp))
+    block = product.parent_block()
+    assert block is not None
+    return list(block.ops)
 
 
 def _drop(module: ModuleOp, kind: type[Operation]) -> None:
@@ -182,7 +183,7 @@ def test_copies_are_as_wide_as_rows_and_tiles_allow() -> None:
 
 
 def test_odd_rows_of_f16_are_refused() -> None:
-    with pytest.raises(ScheduleError, match="even N .* got N = 21"):
+    with pytest.raises(ScheduleError, match=r"even N .*, got N = 21"):
         staged_module(example(columns=21, dtype="f16"))
 
 
@@ -197,7 +198,7 @@ def test_buffers_beyond_48_kb_are_asked_for_at_the_launch() -> None:
     module, _ = kernel.compilation.run()
     assert launch_plan(module).shared_bytes == 4 * 32 * 128 * 4
     many = replace(schedule, stages=16)
-    with pytest.raises(ScheduleError, match="must fit in 232448 bytes .* got 262144"):
+    with pytest.raises(ScheduleError, match=r"must fit in 232448 bytes .* got 262144"):
         sparsert_ir.compile(pruned(64, 128, 0.3), 256, target="sm_90", schedule=many)
 
 
@@ -248,3 +249,31 @@ def test_odd_shapes(data: st.DataObject) -> None:
     )
     y = run(staged_module(one), one.layer.name, one.arguments)
     assert np.array_equal(y, one.expected().astype(y.dtype))
+
+
+def test_the_tuner_tries_staging_where_n_is_large() -> None:
+    matrix = SparseMatrix.of(pruned(256, 128, 0.1))
+    few = best_candidates(matrix, 196, "f32", "sm_90", 9)
+    old = best_candidates(matrix, 4096, "f32", "sm_75", 9)
+    assert {one.staging for one in (*few, *old)} == {"none"}
+    many = best_candidates(matrix, 4096, "f32", "sm_90", 9)
+    assert {one.staging for one in many} == {"none", "async"}
+
+
+@pytest.mark.parametrize(("dtype", "columns"), [("f32", 4096), ("f16", 4096), ("f16", 4098)])
+def test_staged_candidates_are_legal(dtype: Any, columns: int) -> None:
+    weight = pruned(96, 64, 0.1)
+    found = staged_candidates((96, 64), columns, dtype, "sm_80")
+    assert len(found) > 20
+    for schedule in found[:: len(found) // 5]:
+        sparsert_ir.compile(weight, columns, dtype=dtype, target="sm_80", schedule=schedule)
+
+
+def test_blocks_that_share_x_are_predicted_to_take_in_less() -> None:
+    product, limits = Product((512, 512), 26214, 4096, "f32"), limits_of("sm_90")
+    parts = [
+        time_parts(replace(STAGED, staging=staging, panels_per_block=8), product, limits)
+        for staging in ("none", "async")
+    ]
+    alone, together = (one["x into the multiprocessors"] for one in parts)
+    assert together < alone

@@ -14,9 +14,16 @@ from sparsert_ir.cost_model import (
     architecture_number,
     default_lowering,
     gpu_schedule_for,
+    shared_memory_of,
 )
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
-from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTERS_FROM, STATIC_SHARED_MEMORY, WARP
+from sparsert_ir.gpu_facts import (
+    ASYNC_COPY_FROM,
+    BLOCK_THREADS,
+    CLUSTERS_FROM,
+    STATIC_SHARED_MEMORY,
+    WARP,
+)
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.prediction import Product, predict_us
@@ -31,6 +38,9 @@ _THREADS = (32, 64, 128, 256, 512)
 _COLUMN_TILES = (1, 2, 4, 8, 16)
 _PANELS_PER_BLOCK = (1, 2, 4, 8)
 _LARGE_N = 4000
+_BUFFERS = ((2, 32), (3, 16), (3, 32), (4, 16))
+"""Stages, and rows of x in each."""
+_LOWEST_STAGED_PANEL, _FEWEST_STAGED_THREADS = 24, 128
 _SIGNAL_BYTES = 8
 _STREAMING_BYTES = 16 * 2**20
 """x and y together; below it the L2 cache keeps both whatever the stores say."""
@@ -55,6 +65,35 @@ def gpu_candidates(
     if not overlapped:
         return list(found)
     return [replace(one, launch="overlapped") for one in found]
+
+
+def staged_candidates(
+    shape: tuple[int, int], columns: int, dtype: str, architecture: str
+) -> list[Schedule]:
+    """Candidates with x in shared memory, which several tall panels of a block share; for large N,
+    where taking in x is what limits others.
+    """
+    width = 2 if dtype == "f16" else 1
+    found: list[Schedule] = []
+    for height, side, threads, (stages, rows) in itertools.product(
+        _heights(shape[0]), (1, 2, 3, 4, 8), (32, 64, 96, 128, 192, 256, 352, 512), _BUFFERS
+    ):
+        one = Schedule(
+            rows_per_panel=height,
+            columns_per_thread=width,
+            threads=threads,
+            panels_per_block=side,
+            staging="async",
+            stages=stages,
+            rows_per_stage=rows,
+            stores="streaming",
+        )
+        held = stages * rows * threads * width * (2 if dtype == "f16" else 4)
+        tall = height >= _LOWEST_STAGED_PANEL and one.block_threads >= _FEWEST_STAGED_THREADS
+        fits = held <= shared_memory_of(architecture) and (dtype != "f16" or columns % 2 == 0)
+        if tall and fits and _is_sensible(one, shape, columns, dtype):
+            found.append(one)
+    return found
 
 
 def data_candidates(columns: int, dtype: str, *, overlapped: bool = False) -> list[Schedule]:
@@ -113,10 +152,15 @@ def best_candidates(
         found += gpu_candidates(matrix.shape, columns, dtype)
     found += [replace(one, permutation="clustered") for one in found]
     ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
+    staged: list[Schedule] = []
+    if columns >= _LARGE_N and architecture_number(target) >= ASYNC_COPY_FROM:
+        staged = staged_candidates(matrix.shape, columns, dtype, target)
+        staged += [replace(one, permutation="clustered") for one in staged]
+        staged.sort(key=lambda one: predict_us(one, product, limits))
     default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
     near = neighbours(default, matrix.shape, columns, dtype, clusters=clusters)
     near.sort(key=lambda one: predict_us(one, product, limits))
-    return taken_in_turn(diverse(ordered), near)[:count]
+    return taken_in_turn(diverse(ordered), near, diverse(staged))[:count]
 
 
 def neighbours(
@@ -174,9 +218,9 @@ def data_neighbours(schedule: Schedule, columns: int) -> list[Schedule]:
     ]
 
 
-def taken_in_turn(first: list[Schedule], second: list[Schedule]) -> list[Schedule]:
-    """Both lists' best before either's second best, each schedule once."""
-    turns = itertools.zip_longest(first, second)
+def taken_in_turn(*lists: list[Schedule]) -> list[Schedule]:
+    """Every list's best before any's second best, each schedule once."""
+    turns = itertools.zip_longest(*lists)
     return list(dict.fromkeys(one for turn in turns for one in turn if one is not None))
 
 

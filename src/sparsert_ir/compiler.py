@@ -18,7 +18,6 @@ from sparsert_ir.convolution_schedules import (
     default_convolution,
 )
 from sparsert_ir.cost_model import (
-    ASYNC_COPY_FROM,
     OVERLAP_FROM,
     architecture_number,
     choose_lowering,
@@ -33,7 +32,7 @@ from sparsert_ir.dense import Array
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
 from sparsert_ir.errors import ArgumentError, ScheduleError
 from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
-from sparsert_ir.gpu_facts import CLUSTERS_FROM
+from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
@@ -345,15 +344,11 @@ def _schedule(
             f"schedule: cluster = {schedule.cluster} needs target sm_{CLUSTERS_FROM} or later, got"
             f" {target}; expected 1"
         )
-    if schedule.staging == "async" and not _copies_async(target):
+    if schedule.staging == "async" and architecture_number(target) < ASYNC_COPY_FROM:
         raise ScheduleError(
             f"schedule: staging = async needs target sm_{ASYNC_COPY_FROM} or later, got {target}"
         )
     return schedule
-
-
-def _copies_async(target: str) -> bool:
-    return target != "cpu" and architecture_number(target) >= ASYNC_COPY_FROM
 
 
 def _overlaps(target: str) -> bool:

@@ -14,8 +14,6 @@ from sparsert_ir.schedule import Lowering, Schedule
 
 OVERLAP_FROM = 90
 """Compute capability (times ten) from which launches overlap."""
-ASYNC_COPY_FROM = 80
-"""Compute capability (times ten) from which threads can copy to shared memory asynchronously."""
 _FEW_COLUMNS = 8
 RUN_ONCE_BYTES = 1.9 * 2**20
 """Of code, beyond which a kernel that runs it once takes about three times as long on an H200."""

@@ -10,6 +10,8 @@ STATIC_SHARED_MEMORY = 48 * 1024
 """Bytes of shared memory that a kernel can declare; more is asked for at the launch."""
 CLUSTER_BLOCKS = 8
 """Blocks that a cluster can have on every GPU that has clusters."""
+ASYNC_COPY_FROM = 80
+"""Compute capability (times ten) from which threads copy to shared memory asynchronously."""
 CLUSTERS_FROM = 90
 """Compute capability (times ten) from which there are clusters."""
 GLOBAL, WORKGROUP, CONSTANT, CLUSTER = 1, 3, 4, 7

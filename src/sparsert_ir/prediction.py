@@ -266,10 +266,15 @@ class _Work:
     def intake_us(self) -> float:
         """x into the multiprocessors: every panel takes in the columns that it touches.
 
-        Panels side by side in a block find part of each other's in the L1 cache.
+        Panels side by side in a block find part of each other's in the L1 cache; where x is staged,
+        each element is taken in once for all of them.
         """
-        shared = self.schedule.panels_per_block**_SHARING_EXPONENT
-        elements = self._panels * self._touched * self.product.columns / shared
+        schedule, columns = self.schedule, self.product.columns
+        side = schedule.panels_per_block
+        elements = self._panels * self._touched * columns / side**_SHARING_EXPONENT
+        if schedule.staging != "none":
+            together = self.product.touched_columns(side * schedule.rows_per_panel)
+            elements = math.ceil(self._panels / side) * together * columns
         total = elements * ELEMENT_BYTES[self.product.dtype]
         rate = self.limits.multiprocessors * _INTAKE_BYTES_PER_CLOCK * self._clocks_per_us
         return total / rate
