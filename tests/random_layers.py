@@ -13,8 +13,10 @@ from xdsl.passes import ModulePass
 from xdsl.traits import SymbolTable
 
 from sparsert_ir.context import make_context
+from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
+from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes import PIPELINES
@@ -61,10 +63,11 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, pipeline: str, on_sm_90: bool = True) -> Case:
+def cases(draw: st.DrawFn, pipeline: str, architecture: str = "sm_90") -> Case:
     """Shapes, densities, epilogues and every knob of the schedule, as far as `pipeline` takes them.
 
-    on_sm_90: whether launches may overlap and blocks form clusters, as on sm_90 and later.
+    architecture: of the GPU: launches may overlap and blocks form clusters on sm_90 and later, x
+                  may be staged on sm_80 and later.
 
     Where the matrix is data or is expanded, the interpreter walks over every nonzero for every
     lane: shapes are smaller there.
@@ -76,8 +79,10 @@ def cases(draw: st.DrawFn, pipeline: str, on_sm_90: bool = True) -> Case:
     schedule = draw(given if pipeline == GPU_DATA_SLICES else st.none() | given)
     if schedule is not None and pipeline in _ON_GPU:
         assume(fits_block(schedule, min(rows, schedule.rows_per_panel)))
-    if schedule is not None and not on_sm_90:
+    if schedule is not None and architecture_number(architecture) < CLUSTERS_FROM:
         schedule = replace(schedule, launch="serial", cluster=1)
+    if schedule is not None and schedule.staging == "async":
+        assume(architecture_number(architecture) >= ASYNC_COPY_FROM)
     return Case(
         rows=rows,
         depth=draw(size),

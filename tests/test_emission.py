@@ -31,7 +31,7 @@ ASSEMBLED = ("sm_75", "sm_80", "sm_90")
 def test_every_schedule_assembles_without_spills(
     pipeline: str, architecture: str, tmp_path: Path, data: st.DataObject
 ) -> None:
-    example = real_numbers(data.draw(cases(pipeline, on_sm_90=architecture == "sm_90")))
+    example = real_numbers(data.draw(cases(pipeline, architecture=architecture)))
     kernel = compile_layer(example.layer, architecture)
     assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
 
