@@ -29,7 +29,7 @@ def find_ptxas() -> Path | None:
 
 
 def assemble(ptx: str, architecture: str, directory: Path) -> Assembled:
-    """Assemble for one architecture; the test fails with ptxas' words if it refuses.
+    """Assemble to kernel.cubin for one architecture; the test fails with ptxas' words if it cannot.
 
     Skips the test where ptxas is not installed.
     """

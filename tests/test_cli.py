@@ -69,7 +69,10 @@ def test_a_layer_is_compiled_stored_inspected_and_run(weights: str, sparsert: Sp
     facts = sparsert("inspect", "layer.sparsert", "--json")
     assert facts["kind"] == "artefact"
     assert facts["signature"]["x_shape"] == [16, 20]
-    assert "y[24, 20] from x[16, 20]" in sparsert("inspect", "layer.sparsert")
+    shown = sparsert("inspect", "layer.sparsert")
+    assert "y[24, 20] from x[16, 20]" in shown
+    assert "LLVM IR" in shown
+    assert "PTX" not in shown
     x = np.random.default_rng(1).standard_normal((16, 20)).astype(np.float32)
     np.save("x.npy", x)
     sparsert("run", "layer.sparsert", "--x", "x.npy", "-o", "y.npy")
@@ -123,6 +126,23 @@ def test_inspect_describes_a_pattern(weights: str, sparsert: Sparsert) -> None:
     )
     assert 0 < kernel["floor_us"] <= kernel["predicted_us"]
     assert "nonzeros per panel" in sparsert("inspect", weights, "-n", "196")
+    # The file says for how many columns.
+    assert "N = 20, f32, sm_90" in sparsert("inspect", weights)
+    on_cpu = sparsert("inspect", weights, "--target", "cpu", "--json")["kernel"]
+    assert on_cpu["predicted_us"] > 0
+    assert on_cpu["threads"] >= 1
+    assert "on one thread" in sparsert("inspect", weights, "--target", "cpu")
+
+
+def test_inspect_of_a_gpu_kernel_says_what_it_can_reach(weights: str, sparsert: Sparsert) -> None:
+    sparsert("compile", weights, "--target", "sm_90")
+    facts = sparsert("inspect", "layer.sparsert", "--json")
+    assert facts["floor_us"] == pytest.approx(0.8, rel=0.1)
+    assert (facts["code_bytes"], facts["registers"]) == (None, None)
+    shown = sparsert("inspect", "layer.sparsert")
+    assert "none: the driver makes it at the first call" in shown
+    assert "us (H200)" in shown
+    assert "rows_per_panel = " in shown
 
 
 def test_advise_predicts_for_a_cpu(weights: str, sparsert: Sparsert) -> None:

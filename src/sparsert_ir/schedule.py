@@ -116,6 +116,15 @@ class Schedule:
                 words.append(value if isinstance(value, str) else f"{name}={value}")
         return " ".join(words)
 
+    def words(self) -> str:
+        """The height of a panel, and the knobs that differ from a plain schedule's, by name."""
+        plain = type(self)()
+        return ", ".join(
+            f"{name} = {value}"
+            for name, value in asdict(self).items()
+            if name in ("lowering", "rows_per_panel") or value != getattr(plain, name)
+        )
+
     @classmethod
     def from_json(cls, text: str) -> "Schedule":
         """Knobs that are left out are a plain schedule's. Raises ScheduleError."""

@@ -3,9 +3,12 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_driver import FakeDriver
+from ptxas import assemble as ptxas_says
 
+import sparsert_ir
 from sparsert_ir.errors import (
     ArchitectureError,
     ArgumentError,
@@ -14,11 +17,11 @@ from sparsert_ir.errors import (
     NoDeviceError,
 )
 from sparsert_ir.runtime.cache import BinaryCache
+from sparsert_ir.runtime.cubin import code_size, register_count
 from sparsert_ir.runtime.device import Gpu, current_gpu, find_gpu
 from sparsert_ir.runtime.program import (
     LoadedKernel,
     assemble,
-    code_size,
     load_kernel,
     require_runnable,
 )
@@ -159,6 +162,48 @@ def test_code_size_is_that_of_the_kernels_section() -> None:
 def test_code_size_of_what_is_no_cubin_is_its_length() -> None:
     for data in (b"", b"junk", bytes(200), b"\xff" * 200):
         assert code_size(data, "k") == len(data)
+
+
+def elf_with_info(attributes: bytes) -> bytes:
+    """An ELF64 file with a section .nv.info that holds `attributes`."""
+    elf = elf_with_text(b".nv.info", len(attributes))
+    headers, content = int.from_bytes(elf[0x28:0x30], "little"), len(elf)
+    # The offset of its content, in the second header.
+    place = headers + 64 + 24
+    return elf[:place] + content.to_bytes(8, "little") + elf[place + 8 :] + attributes
+
+
+COUNT = b"\x04\x2f\x08\x00" + (13).to_bytes(4, "little") + (50).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "registers"),
+    [
+        (COUNT, 50),
+        (b"\x03\x1b\xff\x00" + b"\x04\x11\x04\x00abcd" + COUNT, 50),
+        (b"", None),
+        (COUNT + COUNT, None),
+        (COUNT[:-1], None),
+        (b"\x04\x2f\x04\x00abcd", None),
+        (b"\x04\x2f\xff\xff", None),
+    ],
+)
+def test_registers_are_read_from_a_cubin(attributes: bytes, registers: int | None) -> None:
+    assert register_count(elf_with_info(attributes)) == registers
+
+
+def test_registers_of_what_is_no_cubin_are_unknown() -> None:
+    for data in (b"", b"junk", bytes(200), b"\xff" * 200):
+        assert register_count(data) is None
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90"])
+def test_a_cubin_says_what_the_assembler_says(arch: str, tmp_path: Path) -> None:
+    kernel = sparsert_ir.compile(np.eye(16), 64, target=arch)
+    said = ptxas_says(kernel.ptx, arch, tmp_path)
+    cubin = (tmp_path / "kernel.cubin").read_bytes()
+    assert register_count(cubin) == said.registers > 0
+    assert 0 < code_size(cubin, "spmm") < len(cubin)
 
 
 def attributes_are_plausible(kernel: LoadedKernel) -> bool:

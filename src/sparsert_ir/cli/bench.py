@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> Report:
     peers, notes = {}, ["A convolution: benchmarks/conv.py compares with cuDNN."]
     if layer.window is None:
         peers, notes = peers_of(layer.matrix, reference.x)
+    if target == "cpu":
+        notes.append(f"sparsert_ir uses {kernel.threads} of the processor's threads.")
     rows = [["sparsert_ir", microseconds(outcome.us), ""]]
     rows += [[name, microseconds(us), times(us / outcome.us)] for name, us in peers.items()]
     document = {
@@ -53,7 +55,8 @@ def run(options: argparse.Namespace) -> Report:
     title = f"{layer.matrix.shape[0]} x {layer.matrix.shape[1]}, N = {layer.columns}, {layer.dtype}"
     return Report(
         document,
-        title=f"{title}, {target}; schedule {kernel.schedule.short()}",
+        title=f"{title}, {target}",
+        facts=[("schedule", kernel.schedule.words())],
         tables=[Table("", ["product", "time", "sparsert_ir is"], rows)],
         notes=notes,
     )
@@ -74,7 +77,7 @@ def _cpu_peers(matrix: "SparseMatrix", x: Any) -> tuple[dict[str, float], list[s
         "numpy, dense": lambda: dense @ wide,
         "scipy, CSR": lambda: csr @ wide,
     }
-    note = "numpy and scipy compute in float32; numpy uses all processors, sparsert_ir one."
+    note = "numpy and scipy compute in float32; numpy uses all processors."
     return {name: median_us(run) for name, run in peers.items()}, [note]
 
 

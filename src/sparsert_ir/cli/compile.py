@@ -106,13 +106,17 @@ def _report(kernel: Any, output: Path) -> Report:
             {"name": one.name, "seconds": one.seconds, "ops": one.ops} for one in stats.stages
         ],
     }
+    is_gpu = kernel.target != "cpu"
+    loads = f", {count(stats.loads)} loads of x in the code" if stats.loads else ""
     facts = [
         ("written", f"{output} ({count(written)} bytes)"),
         ("kernel", f"@{kernel.name} for {kernel.target}, N = {kernel.n}"),
-        ("nonzeros", f"{count(stats.nonzeros)}, {count(stats.loads)} loads of x"),
+        ("nonzeros", count(stats.nonzeros) + loads),
         ("lowering", stats.lowering),
-        ("schedule", kernel.schedule.short()),
-        ("launch", f"grid {kernel.grid}, block {kernel.block}"),
+        ("schedule", kernel.schedule.words()),
+        ("launch", f"grid {kernel.grid}, block {kernel.block}")
+        if is_gpu
+        else ("threads", str(kernel.threads)),
     ]
     rows = [[one.name, f"{one.seconds * 1e3:.1f}", count(one.ops)] for one in stats.stages]
     rows.append(["all", f"{stats.seconds * 1e3:.1f}", ""])

@@ -62,7 +62,7 @@ def read_layer(options: argparse.Namespace) -> "Layer":
             raise ArgumentError("-n: expected nothing with --input-shape, which tells the columns")
         return read_convolution(options, bias)
     matrix = read_matrix(options)
-    bias_of_file, n = _from_file(options)
+    bias_of_file, n = layer_of_file(options)
     if options.bias is None:
         bias = bias_of_file
     n = n if options.n is None else options.n
@@ -79,7 +79,7 @@ def read_layer(options: argparse.Namespace) -> "Layer":
     )
 
 
-def _from_file(options: argparse.Namespace) -> tuple[Any, int | None]:
+def layer_of_file(options: argparse.Namespace) -> tuple[Any, int | None]:
     """The bias and n of a .npz that holds a layer; nothing for other files."""
     from sparsert_ir.errors import MatrixError
     from sparsert_ir.matrix_files import load_layer

@@ -20,6 +20,13 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
+def without_empty_columns(table: Table) -> Table:
+    """Leave out the columns in which no row says anything."""
+    used = [place for place in range(len(table.head)) if any(row[place] for row in table.rows)]
+    rows = [[row[place] for place in used] for row in table.rows]
+    return Table(table.title, [table.head[place] for place in used], rows)
+
+
 @dataclass(frozen=True)
 class Report:
     """document: what `--json` prints; facts: name and value; status: the exit status.

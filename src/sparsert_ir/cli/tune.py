@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from sparsert_ir.cli.layers import add_layer_arguments, read_layer
-from sparsert_ir.cli.report import Report, Table, microseconds
+from sparsert_ir.cli.report import Report, Table, microseconds, without_empty_columns
+
+_LEGEND = "r: rows per panel, k: K groups, t: threads, c: columns per thread, then other knobs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +53,14 @@ def run(options: argparse.Namespace) -> Report:
     ]
     head = ["schedule", "predicted", "measured", "registers", "code bytes", "build s", "failure"]
     facts = [
-        ("fastest", f"{record.schedule.short()}: {microseconds(record.us)}"),
+        ("fastest", f"{microseconds(record.us)}: {record.schedule.words()}"),
         ("measured on", record.device),
         ("written", str(output)),
     ]
     document = json.loads(record.to_json()) | {"output": str(output)}
-    return Report(document, facts=facts, tables=[Table("", head, rows)])
+    return Report(
+        document,
+        facts=facts,
+        tables=[without_empty_columns(Table("", head, rows))],
+        notes=[_LEGEND],
+    )

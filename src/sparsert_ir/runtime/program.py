@@ -2,12 +2,12 @@
 
 import ctypes
 import re
-import struct
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparsert_ir.errors import ArchitectureError, ArgumentError
 from sparsert_ir.runtime.cache import BinaryCache, cache_key, default_cache
+from sparsert_ir.runtime.cubin import code_size
 from sparsert_ir.runtime.device import Gpu, current_gpu, probe_gpus, require_gpu
 from sparsert_ir.runtime.driver import check, driver_error, load_driver
 
@@ -186,27 +186,3 @@ def _load(cubin: bytes, entry: str, gpu: Gpu, *, from_cache: bool) -> LoadedKern
     except BaseException:
         driver.cuModuleUnload(module)
         raise
-
-
-def code_size(cubin: bytes, entry: str) -> int:
-    """Bytes of machine code of a kernel: the size of section .text.`entry` of a cubin (ELF64).
-
-    The size of the whole cubin, an upper bound, where it has no such section.
-    """
-    try:
-        return _section_sizes(cubin)[f".text.{entry}".encode()]
-    except (KeyError, OverflowError, struct.error):
-        return len(cubin)
-
-
-def _section_sizes(elf: bytes) -> dict[bytes, int]:
-    table = struct.unpack_from("<Q", elf, 0x28)[0]
-    entry_size, count, names_index = struct.unpack_from("<HHH", elf, 0x3A)
-    # Of each section header: offset of its name, then address, offset and size of its content.
-    headers = [
-        struct.unpack_from("<I4xQQQQ", elf, table + index * entry_size) for index in range(count)
-    ]
-    names = headers[names_index][3] if names_index < count else 0
-    return {
-        elf[names + header[0] : elf.find(b"\0", names + header[0])]: header[4] for header in headers
-    }
