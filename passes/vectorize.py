@@ -6,6 +6,7 @@ from typing import cast
 from xdsl.context import Context
 from xdsl.dialects import arith, memref, vector
 from xdsl.dialects.builtin import (
+    AnyFloat,
     IntegerAttr,
     IntegerType,
     MemRefType,
@@ -105,11 +106,11 @@ def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
         )
     windows = [op.window for op in kernel.walk() if isinstance(op, PanelProductOp) and op.window]
     columns = windows[0].data.columns if windows else y.get_shape()[-1]
-    pair_of_f16 = width == 2 and str(y.element_type) == "f16"
-    if columns % width and not pair_of_f16:
+    pair = width == 2 and cast(AnyFloat, y.element_type).bitwidth == 16
+    if columns % width and not pair:
         raise ScheduleError(
             f"schedule: columns_per_thread = {width} needs a number of columns that is a multiple"
-            f" of it (or pairs of f16), got N = {columns}"
+            f" of it (or pairs of 16 bits), got N = {columns}"
         )
 
 

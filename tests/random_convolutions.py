@@ -10,8 +10,9 @@ from random_layers import CPU_CODE, CPU_DATA, GPU_DATA, data_schedules, fits_blo
 
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.frontend import NUMPY_TYPES, Layer, array_shapes
+from sparsert_ir.frontend import Layer, array_shapes
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
 
@@ -25,7 +26,7 @@ class Case:
     outputs: int
     inputs: int
     density: float
-    dtype: Literal["f32", "f16"]
+    dtype: Dtype
     bias: bool
     activation: Literal["relu"] | None
     residual: Literal["none", "before", "after"]
@@ -59,7 +60,7 @@ def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
     groups, inputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     outputs = draw(st.integers(1, 4))
     window = draw(windows(groups * inputs) | _pointwise(groups * inputs))
-    dtype = draw(st.sampled_from(("f32", "f16")))
+    dtype = draw(st.sampled_from(DTYPES))
     on_cpu = pipeline in (CPU_DATA, CPU_CODE)
     given = data_schedules(dtype)
     if pipeline != GPU_DATA:
@@ -147,11 +148,12 @@ def convolve(weight: Array, x: Array, window: Window, groups: int) -> Array:
 
 
 def whole_numbers(case: Case) -> Example:
-    """Numbers so small that every partial sum is exact, in f16 too."""
+    """Numbers so small that every partial sum is exact, in f16 and bf16 too."""
     random = np.random.default_rng(case.seed)
+    most = 1 if case.dtype == "bf16" else 3
 
     def draw(*shape: int) -> Array:
-        return random.integers(-3, 4, shape)
+        return random.integers(-most, most + 1, shape)
 
     return _example(case, draw, random)
 
@@ -167,7 +169,7 @@ def real_numbers(case: Case) -> Example:
 
 
 def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
-    dtype = np.dtype(NUMPY_TYPES[case.dtype])
+    dtype = numpy_type(case.dtype)
     outputs = case.groups * case.outputs
     shape = (outputs, case.inputs, *case.window.kernel)
     weight = (draw(*shape) * (random.random(shape) < case.density)).astype(dtype)

@@ -15,14 +15,15 @@ from xdsl.traits import SymbolTable
 from sparsert_ir.context import make_context
 from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
-from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
+from sparsert_ir.element_types import DTYPES, ROUNDOFF, SMALLEST, Dtype, numpy_type
+from sparsert_ir.frontend import Layer, build_module
 from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes import PIPELINES
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.pipeline import pipeline_passes
-from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule import Accumulation, Schedule
 
 GPU = "sparsert-gpu-pipeline"
 GPU_DATA = "sparsert-gpu-data-pipeline"
@@ -54,7 +55,7 @@ class Case:
     depth: int
     columns: int
     density: float
-    dtype: Literal["f32", "f16"]
+    dtype: Dtype
     bias: bool
     activation: Literal["relu"] | None
     residual: Literal["none", "before", "after"]
@@ -73,7 +74,7 @@ def cases(draw: st.DrawFn, pipeline: str, architecture: str = "sm_90") -> Case:
     lane: shapes are smaller there.
     """
     size = st.integers(1, 12 if pipeline in _SLOW else 40)
-    columns, dtype = draw(size), draw(st.sampled_from(("f32", "f16")))
+    columns, dtype = draw(size), draw(st.sampled_from(DTYPES))
     rows = draw(size)
     given = data_schedules(dtype) if pipeline in _STREAMED else schedules(pipeline, columns, dtype)
     schedule = draw(given if pipeline == GPU_DATA_SLICES else st.none() | given)
@@ -97,20 +98,25 @@ def cases(draw: st.DrawFn, pipeline: str, architecture: str = "sm_90") -> Case:
     )
 
 
+def accumulations(dtype: str) -> tuple[Accumulation, ...]:
+    """bf16 is added in f32 only."""
+    return ("f32",) if dtype == "bf16" else ("plain", "folded", "f32")
+
+
 @st.composite
 def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Schedule:
     """Legal schedules for a layer of so many columns (on a CPU: neighbours in memory)."""
     gpu = pipeline in _ON_GPU
     widths = [1, 2, 3, 4, 8, 11, 16]
     if gpu:
-        pairs = dtype == "f16"
+        pairs = dtype != "f32"
         widths = [w for w in (1, 2, 4, 8) if columns % w == 0 or (w == 2 and pairs)]
     schedule = Schedule(
         lowering="data" if pipeline == CPU_DATA else "code",
         rows_per_panel=draw(st.sampled_from((1, 2, 3, 7, 16, 64))),
         permutation=draw(st.sampled_from(("balanced", "clustered"))),
         columns_per_thread=draw(st.sampled_from(widths)),
-        accumulation=draw(st.sampled_from(("plain", "folded", "f32"))),
+        accumulation=draw(st.sampled_from(accumulations(dtype))),
         fold_length=draw(st.sampled_from((1, 2, 5, 16))),
     )
     if pipeline == CPU_DATA:
@@ -157,7 +163,7 @@ def data_schedules(draw: st.DrawFn, dtype: str) -> Schedule:
         chunk=draw(st.sampled_from((1, 2, 4, 8))),
         stages=draw(st.integers(1, 4)),
         stores=draw(st.sampled_from(("cached", "streaming"))),
-        accumulation="f32" if dtype == "f16" else draw(st.sampled_from(("plain", "f32"))),
+        accumulation="f32" if dtype != "f32" else draw(st.sampled_from(("plain", "f32"))),
         launch=draw(st.sampled_from(("serial", "overlapped"))),
     )
 
@@ -181,7 +187,7 @@ class Example:
 
     def with_weight(self, weight: Array) -> "Example":
         """The same layer and arguments with another matrix of the same shape."""
-        dtype = NUMPY_TYPES[self.layer.dtype]
+        dtype = numpy_type(self.layer.dtype)
         matrix = SparseMatrix.of(weight, dtype)
         return Example(replace(self.layer, matrix=matrix), self.arguments)
 
@@ -198,10 +204,9 @@ class Example:
         than those of the absolute values (N. Higham, "Accuracy and Stability of Numerical
         Algorithms", 2002, section 3.1).
         """
-        numbers = np.finfo(self.arguments[0].dtype)
+        dtype = self.layer.dtype
         roundings = 1.1 * (self.layer.matrix.shape[1] + 4)
-        unit = float(numbers.eps) / 2
-        return roundings * (unit * self.magnitude() + float(numbers.smallest_subnormal))
+        return roundings * (ROUNDOFF[dtype] * self.magnitude() + SMALLEST[dtype])
 
     def _apply(self, sign: Any) -> Array:
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
@@ -216,11 +221,12 @@ class Example:
 
 
 def whole_numbers(case: Case) -> Example:
-    """Numbers so small that every partial sum is exact, in f16 too."""
+    """Numbers so small that every partial sum is exact, in f16 too, and in bf16."""
     random = np.random.default_rng(case.seed)
+    most = 1 if case.dtype == "bf16" else 3
 
     def draw(*shape: int) -> Array:
-        return random.integers(-3, 4, shape)
+        return random.integers(-most, most + 1, shape)
 
     return _example(case, draw, random)
 
@@ -236,7 +242,7 @@ def real_numbers(case: Case) -> Example:
 
 
 def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
-    dtype = np.dtype(NUMPY_TYPES[case.dtype])
+    dtype = numpy_type(case.dtype)
     present = random.random((case.rows, case.depth)) < case.density
     y_shape = (case.rows, case.columns)
     layer = Layer(
@@ -274,7 +280,7 @@ def _rows_of_x(layer: Layer, rows: int) -> int:
     if schedule is None:
         return 48
     columns = schedule.columns_per_thread * schedule.column_groups
-    return max(16, rows * columns * np.dtype(NUMPY_TYPES[layer.dtype]).itemsize)
+    return max(16, rows * columns * numpy_type(layer.dtype).itemsize)
 
 
 def run(module: ModuleOp, name: str, arguments: list[Array], order_seed: int | None = 0) -> Array:

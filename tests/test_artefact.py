@@ -20,9 +20,8 @@ import sparsert_ir
 from sparsert_ir.artefact.arrays import from_npy, to_npy
 from sparsert_ir.artefact.container import MANIFEST, pack, sha256, unpack
 from sparsert_ir.artefact.writing import save_binary
+from sparsert_ir.element_types import DTYPES, numpy_type
 from sparsert_ir.errors import ArtefactError, CallError
-
-NUMPY = {"f32": np.float32, "f16": np.float16}
 
 
 def weight() -> Any:
@@ -34,15 +33,15 @@ def compiled(target: str = "cpu", **more: Any) -> sparsert_ir.Kernel:
     return sparsert_ir.compile(weight(), n=9, bias=np.arange(12), target=target, **more)
 
 
-@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("residual", [False, "before", "after"])
 def test_a_stored_kernel_computes_the_same_bits(tmp_path: Path, dtype: Any, residual: Any) -> None:
     kernel = compiled(activation="relu", dtype=dtype, residual=residual)
     kernel.save(tmp_path / "k.sparsert")
     saved = sparsert_ir.load(tmp_path / "k.sparsert")
     random = np.random.default_rng(0)
-    x = random.standard_normal((10, 9)).astype(NUMPY[dtype])
-    added = random.standard_normal((12, 9)).astype(NUMPY[dtype]) if residual else None
+    x = random.standard_normal((10, 9)).astype(numpy_type(dtype))
+    added = random.standard_normal((12, 9)).astype(numpy_type(dtype)) if residual else None
     assert np.array_equal(saved(x, added), kernel(x, added))
     assert (saved.name, saved.target, saved.n) == (kernel.name, "cpu", 9)
     assert saved.schedule == kernel.schedule
@@ -109,7 +108,9 @@ def test_the_same_kernel_gives_the_same_file(tmp_path: Path) -> None:
 
 
 def test_machine_code_and_constants_are_kept(tmp_path: Path) -> None:
-    arrays = {"values": np.arange(6, dtype=np.float16).reshape(2, 3), "rows": np.arange(3)}
+    values = np.arange(6, dtype=np.float16).reshape(2, 3)
+    narrow = values.astype(numpy_type("bf16"))
+    arrays = {"values": values, "rows": np.arange(3), "narrow": narrow}
     binary = replace(
         compiled("sm_90").binary,
         cubin=b"\x7fELF code",
@@ -122,6 +123,7 @@ def test_machine_code_and_constants_are_kept(tmp_path: Path) -> None:
     assert [name for name, _ in found.constants] == list(arrays)
     for name, array in found.constants:
         assert np.array_equal(array, arrays[name])
+        assert array.dtype == arrays[name].dtype
         assert array.dtype == arrays[name].dtype
 
 

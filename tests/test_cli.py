@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from sparsert_ir.cli.main import main
+from sparsert_ir.element_types import numpy_type, rounded
 from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE
 from sparsert_ir.runtime.device import find_gpu
 
@@ -81,8 +82,26 @@ def test_a_layer_is_compiled_stored_inspected_and_run(weights: str, sparsert: Sp
     assert np.allclose(np.load("y.npy"), expected, atol=1e-5)
 
 
+def test_bf16_is_stored_as_f32(weights: str, sparsert: Sparsert) -> None:
+    x = np.random.default_rng(1).integers(-2, 3, (16, 20)).astype(np.float32)
+    np.save("x.npy", x)
+    sparsert("run", weights, "--dtype", "bf16", "--target", "cpu", "--x", "x.npy", "-o", "y.npy")
+    y = np.load("y.npy")
+    assert y.dtype == np.float32
+    file = np.load(weights)
+    weight, bias = (rounded(file[name], numpy_type("bf16")) for name in ("weight", "bias"))
+    wide = weight.astype(np.float64) @ x + bias.astype(np.float64)[:, None]
+    assert np.allclose(y, wide, rtol=2**-8, atol=1e-4)
+
+
 def test_run_checks_a_matrix_against_float64(weights: str, sparsert: Sparsert) -> None:
-    for more in ((), ("--dtype", "f16"), ("--residual", "after"), ("--bias", "none")):
+    for more in (
+        (),
+        ("--dtype", "f16"),
+        ("--dtype", "bf16"),
+        ("--residual", "after"),
+        ("--bias", "none"),
+    ):
         document = sparsert("run", weights, "--target", "cpu", "--json", *more)
         assert document["checked"] is True
         assert document["us"] > 0
@@ -173,7 +192,7 @@ def test_tune_stores_a_record_that_compile_takes(weights: str, sparsert: Sparser
     command = ("tune", weights, "--target", "cpu", "--candidates", "2", "--workers", "1")
     document = sparsert(*command, "--json")
     assert document["complete"]
-    assert len(document["candidates"]) == 2
+    assert len(document["candidates"]) == 3
     compiled = sparsert("compile", weights, "--target", "cpu", "--schedule", "layer.json", "--json")
     assert compiled["schedule"] == document["schedule"]
     Path("knobs.json").write_text('{"lowering": "data", "threads": 1, "columns_per_thread": 4}')

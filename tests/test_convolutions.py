@@ -34,6 +34,7 @@ from sparsert_ir.cpu_convolution_model import (
     predict_cpu_convolution,
 )
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import ROUNDOFF, SMALLEST
 from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError
 from sparsert_ir.frontend import Layer
 from sparsert_ir.host_threads import available_cores
@@ -140,10 +141,9 @@ def test_cpu_code_is_within_the_error_bound(data: st.DataObject) -> None:
     example = real_numbers(case)
     residual = example.arguments[1] if len(example.arguments) > 1 else None
     y = compile_convolution(example, "cpu")(example.arguments[0], residual)
-    numbers = np.finfo(y.dtype)
+    dtype = example.layer.dtype
     roundings = 1.1 * (example.layer.matrix.shape[1] + 4)
-    unit = float(numbers.eps) / 2
-    bound = roundings * (unit * example.magnitude() + float(numbers.smallest_subnormal))
+    bound = roundings * (ROUNDOFF[dtype] * example.magnitude() + SMALLEST[dtype])
     error = np.abs(y - example.expected())
     assert (error <= bound).all(), f"{(error / bound).max()} times the bound"
 

@@ -15,6 +15,7 @@ from sparsert_ir.cpu_model import (
     predict_cpu,
     threads_for,
 )
+from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.host_threads import ThreadBuffers, available_cores
 from sparsert_ir.matrix import SparseMatrix
@@ -131,7 +132,7 @@ def test_the_model_knows_that_rows_a_power_of_two_apart_should_be_copied() -> No
     depth=st.integers(1, 4096),
     columns=st.integers(1, 20_000),
     density=st.floats(0, 1),
-    dtype=st.sampled_from(("f32", "f16")),
+    dtype=st.sampled_from(DTYPES),
 )
 def test_the_models_choice_is_a_candidate_and_no_slower_than_any(
     rows: int, depth: int, columns: int, density: float, dtype: str

@@ -1,6 +1,6 @@
 """Matrices as data on a GPU: every knob, against float64 and against the matrix as code."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +12,11 @@ from random_layers import GPU_DATA, Case, Example, cases, real_numbers, whole_nu
 import sparsert_ir
 from sparsert_ir import Kernel, Schedule
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.runtime.transfer import from_gpu, to_gpu
 
 pytestmark = pytest.mark.usefixtures("gpu")
-
-DTYPES: tuple[Literal["f32", "f16"], ...] = ("f32", "f16")
 
 
 def architecture() -> str:
@@ -57,7 +56,7 @@ def test_any_schedule_is_within_the_error_bound(data: st.DataObject) -> None:
 
 
 def layer_case(
-    dtype: Literal["f32", "f16"],
+    dtype: Dtype,
     schedule: Schedule | None,
     columns: int,
     rows: int = 300,
@@ -119,7 +118,7 @@ def test_both_lowerings_agree_on_whole_numbers(columns: int, dtype: Any) -> None
 def test_what_meets_only_zeros_does_not_reach_the_result(dtype: Any) -> None:
     weight = np.zeros((8, 6))
     weight[:4, 0], weight[4:, 1] = 2, 3
-    x = np.ones((6, 3), np.float16 if dtype == "f16" else np.float32)
+    x = np.ones((6, 3), numpy_type(dtype))
     x[1], x[2:] = np.nan, np.inf
     kernel = sparsert_ir.compile(weight, 3, activation="relu", dtype=dtype, lowering="data")
     y = from_gpu(kernel(to_gpu(x)))
@@ -155,7 +154,7 @@ def test_updated_values_are_used(columns: int, dtype: Any) -> None:
     weight = pruned(300, 500, 0.1)
     kernel = sparsert_ir.compile(weight, columns, dtype=dtype, lowering="data")
     x = np.random.default_rng(0).integers(-1, 2, (500, columns))
-    x = x.astype(np.float16 if dtype == "f16" else np.float32)
+    x = x.astype(numpy_type(dtype))
     for factor in (1, -1, 3):
         if factor != 1:
             kernel.update_values(factor * weight)

@@ -15,6 +15,7 @@ from xdsl.parser import Parser
 
 from sparsert_ir.context import make_context
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import bfloat16
 from sparsert_ir.errors import ArgumentError, InterpreterError
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.interpreter.multiply_add import deal_run, fused_multiply_add, run_sums
@@ -438,9 +439,9 @@ def round_once(exact: Fraction, dtype: np.dtype[Any]) -> Any:
     """The nearest number of a type to an exact value; of two, the one with an even last bit."""
     start = np.array([float(exact)]).astype(dtype)
     near = [
-        np.nextafter(start, -np.inf, dtype=dtype),
+        np.nextafter(start, np.array([-np.inf], dtype)),
         start,
-        np.nextafter(start, np.inf, dtype=dtype),
+        np.nextafter(start, np.array([np.inf], dtype)),
     ]
     last_bit = f"u{dtype.itemsize}"
     return min(
@@ -449,15 +450,17 @@ def round_once(exact: Fraction, dtype: np.dtype[Any]) -> Any:
     )
 
 
-FLOATS = {"float16": 16, "float32": 32}
+FLOATS = {"float16": 16, "float32": 32, "bfloat16": 16}
+"""Numbers drawn have so many bits; for bf16 they are rounded."""
 
 
 @pytest.mark.parametrize("name", FLOATS)
 @given(data=st.data())
 def test_fused_multiply_add_rounds_once(name: str, data: st.DataObject) -> None:
+    bfloat16()  # Makes numpy know the name.
     dtype, limit = np.dtype(name), 200.0
     number = st.floats(-limit, limit, width=FLOATS[name])  # pyright: ignore[reportArgumentType]
-    a, b, c = (data.draw(number) for _ in range(3))
+    a, b, c = (float(np.array(data.draw(number)).astype(dtype)) for _ in range(3))
     expected = round_once(Fraction(a) * Fraction(b) + Fraction(c), dtype)
     got = fused_multiply_add(*(np.array([n], dtype) for n in (a, b, c)))
     assert got.dtype == dtype

@@ -17,16 +17,16 @@ import sparsert_ir
 from sparsert_ir import Schedule
 from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.errors import CallError
 from sparsert_ir.gpu_facts import CLUSTERS_FROM
 from sparsert_ir.matrix_files.load import load_layer
 from sparsert_ir.runtime.device import Gpu, require_gpu
 from sparsert_ir.runtime.transfer import from_gpu, to_gpu
+from sparsert_ir.torch_matrices import host_array
 
 DATA_VARIABLE = "SPARSERT_DATA"
 """Environment variable: a directory of .npz files with weight, bias and n."""
-
-DTYPES: tuple[Literal["f32", "f16"], ...] = ("f32", "f16")
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,21 @@ class Library:
     from_gpu: Callable[[Any], Array]
 
 
+def _to_torch(torch: Any, array: Array) -> Any:
+    """numpy's bf16 is that of ml_dtypes, which torch does not read."""
+    if array.dtype != numpy_type("bf16"):
+        return torch.from_numpy(array.copy())
+    return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+
+
 def _torch() -> Library:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("this torch has no CUDA")
     return Library(
         "torch",
-        lambda array: torch.from_numpy(array.copy()).cuda(),
-        lambda array: array.cpu().numpy(),
+        lambda array: _to_torch(torch, array).cuda(),
+        lambda array: host_array(array.cpu()),
     )
 
 
@@ -104,7 +111,7 @@ def test_any_schedule_is_within_the_error_bound(data: st.DataObject) -> None:
 
 
 def layer_case(
-    dtype: Literal["f32", "f16"],
+    dtype: Dtype,
     schedule: Schedule | None,
     columns: int = 196,
     residual: Literal["none", "before", "after"] = "none",
@@ -184,6 +191,8 @@ def test_every_knob_is_exact(knobs: str, dtype: Any, residual: Any) -> None:
         require_clusters()
         if dtype == "f16":
             schedule = replace(schedule, columns_per_thread=2)
+    if dtype == "bf16":
+        schedule = replace(schedule, accumulation="f32")
     check_exact(whole_numbers(layer_case(dtype, schedule, residual=residual)))
 
 
@@ -215,9 +224,10 @@ def test_a_chain_of_overlapping_clusters_is_exact(cluster: int) -> None:
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("columns", [1, 2, 3, 49, 63, 65, 127])
 @pytest.mark.parametrize("stores", ["cached", "streaming"])
-@pytest.mark.parametrize(("dtype", "width"), [("f32", 1), ("f16", 1), ("f16", 2)])
+@pytest.mark.parametrize(("dtype", "width"), [("f32", 1), ("f16", 1), ("f16", 2), ("bf16", 2)])
 def test_odd_numbers_of_columns(columns: int, stores: Any, dtype: Any, width: int) -> None:
-    schedule = Schedule(columns_per_thread=width, stores=stores)
+    accumulation = "f32" if dtype == "bf16" else "plain"
+    schedule = Schedule(columns_per_thread=width, stores=stores, accumulation=accumulation)
     check_exact(whole_numbers(layer_case(dtype, schedule, columns, "after")))
 
 
@@ -266,7 +276,12 @@ def test_the_result_is_allocated(library: Library, dtype: Any) -> None:
 def test_fifty_launches_give_the_same_bits(dtype: Any, k_groups: int, cluster: int) -> None:
     if cluster > 1:
         require_clusters()
-    schedule = Schedule(k_groups=k_groups, cluster=cluster, columns_per_thread=2)
+    schedule = Schedule(
+        k_groups=k_groups,
+        cluster=cluster,
+        columns_per_thread=2,
+        accumulation="f32" if dtype == "bf16" else "plain",
+    )
     example = real_numbers(layer_case(dtype, schedule))
     kernel = compile_layer(example.layer, None)
     x = to_gpu(example.arguments[0])
@@ -279,7 +294,7 @@ def test_fifty_launches_give_the_same_bits(dtype: Any, k_groups: int, cluster: i
 def test_what_meets_only_zeros_does_not_reach_the_result(dtype: Any) -> None:
     weight = np.zeros((8, 6))
     weight[:4, 0], weight[4:, 1] = 2, 3
-    x = np.ones((6, 40), np.float16 if dtype == "f16" else np.float32)
+    x = np.ones((6, 40), numpy_type(dtype))
     x[1], x[2:] = np.nan, np.inf
     kernel = sparsert_ir.compile(weight, 40, activation="relu", dtype=dtype)
     y = from_gpu(kernel(to_gpu(x)))
@@ -309,7 +324,7 @@ def data_files() -> list[Path]:
     return sorted(Path(directory).glob("**/*.npz")) if directory else []
 
 
-def layer_from(path: Path, dtype: Literal["f32", "f16"], whole: bool) -> Example:
+def layer_from(path: Path, dtype: Dtype, whole: bool) -> Example:
     """The file's pattern with whole numbers, or the file's own values."""
     stored = load_layer(path)
     rows, depth = stored.weight.shape

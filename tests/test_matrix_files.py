@@ -232,7 +232,9 @@ def test_reading_imports_only_what_the_format_needs(tmp_path: Path) -> None:
 
 
 def test_element_types_of_values_are_those_of_kernels(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="dtype: expected float32 or float16, got float64"):
+    with pytest.raises(
+        ArgumentError, match="dtype: expected one of float32, float16, bfloat16, got float64"
+    ):
         load_matrix(written(tmp_path, "w.npy", npy_bytes(np.eye(2))), dtype=np.float64)
 
 

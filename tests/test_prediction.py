@@ -68,7 +68,7 @@ def test_a_short_list_of_candidates_holds_different_heights() -> None:
     assert len({one.rows_per_panel for one in best}) >= 3
 
 
-@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
 def test_candidates_are_near_the_compilers_own_choice_too(dtype: str) -> None:
     matrix = SparseMatrix.of(np.eye(512) + np.eye(512, k=5))
     own = gpu_schedule_for(matrix, 196, dtype, "code", "sm_90")
@@ -82,7 +82,7 @@ def test_candidates_are_near_the_compilers_own_choice_too(dtype: str) -> None:
     assert set(best) - set(near)
 
 
-@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
 def test_clusters_are_candidates_where_blocks_are_few(dtype: str) -> None:
     few, many = (
         gpu_candidates((256, 512), columns, dtype, clusters=True) for columns in (49, 12544)

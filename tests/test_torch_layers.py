@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import sparsert_ir
 from sparsert_ir.errors import ArgumentError, CallError, MatrixError
 from sparsert_ir.runtime.device import Gpu
 
@@ -16,6 +17,7 @@ torch: Any = pytest.importorskip(
 )
 sparse: Any = import_module("sparsert_ir.torch")
 models: Any = import_module("torch_models")
+framework: Any = import_module("sparsert_ir.torch.framework")
 prune: Any = import_module("torch.nn.utils.prune")
 nn: Any = torch.nn
 
@@ -67,13 +69,20 @@ def test_no_bias() -> None:
     assert torch.equal(sparse.SparseLinear.from_linear(dense)(x), dense(x))
 
 
-def test_half_precision() -> None:
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+def test_narrow_element_types(dtype: str) -> None:
+    kind = framework.TENSOR_TYPES[dtype]
     dense = models.pruned(nn.Linear(24, 40))
     x = models.whole_numbers((3, 24))
-    layer = sparse.SparseLinear.from_linear(dense.half())
-    y = layer(x.half())
-    assert y.dtype is torch.float16
-    assert torch.equal(y, dense.float()(x).half())
+    layer = sparse.SparseLinear.from_linear(dense.to(kind))
+    y = layer(x.to(kind))
+    assert y.dtype is kind
+    assert torch.equal(y, dense.float()(x).to(kind))
+    matrix = sparsert_ir.compile(dense, 3, dtype=dtype, target="cpu")  # pyright: ignore
+    product = matrix(x.to(kind).t().contiguous())
+    bias = dense.bias.detach().float().numpy()
+    wide = torch.from_numpy(product.astype("float32") + bias[:, None])
+    assert torch.equal(wide.to(kind).t(), y)
 
 
 def test_results_feed_the_next_layer_without_a_copy() -> None:
@@ -363,8 +372,8 @@ def test_wrong_modules_are_refused() -> None:
         make(nn.Conv2d(2, 2, 1))
     with pytest.raises(ArgumentError, match=r"expected a torch.nn.Conv2d, got Linear"):
         sparse.SparseConv2d.from_conv(nn.Linear(2, 2))
-    with pytest.raises(ArgumentError, match=r"got torch\.bfloat16"):
-        make(nn.Linear(2, 2).bfloat16())
+    with pytest.raises(ArgumentError, match=r"got torch\.float64"):
+        make(nn.Linear(2, 2).double())
     with pytest.raises(ArgumentError, match="dtype: expected"):
         make(nn.Linear(2, 2), dtype="f64")
     with pytest.raises(ArgumentError, match="activation: expected"):
@@ -391,11 +400,11 @@ def cuda(gpu: Gpu) -> Any:
     return torch.device("cuda", gpu.ordinal)
 
 
-@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
 def test_linear_on_a_gpu(cuda: Any, dtype: str) -> None:
     dense, layer = linear(dtype=dtype, activation="relu")
     tensor = models.whole_numbers((2, 9, 24))
-    x = tensor.to(cuda, torch.float16 if dtype == "f16" else torch.float32)
+    x = tensor.to(cuda, framework.TENSOR_TYPES[dtype])
     assert torch.equal(layer(x).cpu().float(), dense(tensor).relu())
     assert torch.equal(layer(x[0, :1]).cpu().float(), dense(tensor[0, :1]).relu())
 

@@ -18,6 +18,7 @@ import pytest
 
 import sparsert_ir
 from sparsert_ir.convolution import filter_matrix
+from sparsert_ir.element_types import DTYPES, numpy_type
 from sparsert_ir.errors import ArgumentError, TuningError, TuningRecordError
 from sparsert_ir.frontend import Layer
 from sparsert_ir.kernel_binary import KernelBinary
@@ -223,10 +224,10 @@ def test_the_model_chooses_candidates_and_the_compiler_adds_its_own(layer: Layer
 
 
 @pytest.mark.parametrize("residual", ["none", "before", "after"])
-@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_tuning_for_the_processor_is_real(dtype: Any, residual: Any) -> None:
     bias = np.arange(24, dtype=np.float32)
-    matrix = small_matrix().astype({"f32": np.float32, "f16": np.float16}[dtype])
+    matrix = small_matrix().astype(numpy_type(dtype))
     one = Layer(
         matrix=matrix, columns=40, bias=bias, activation="relu", residual=residual, dtype=dtype
     )

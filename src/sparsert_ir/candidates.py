@@ -17,6 +17,7 @@ from sparsert_ir.cost_model import (
     shared_memory_of,
 )
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import (
     ASYNC_COPY_FROM,
     BLOCK_THREADS,
@@ -87,8 +88,9 @@ def staged_candidates(
             stages=stages,
             rows_per_stage=rows,
             stores="streaming",
+            accumulation="f32" if dtype == "bf16" else "plain",
         )
-        held = stages * rows * threads * width * (2 if dtype == "f16" else 4)
+        held = stages * rows * threads * width * ELEMENT_BYTES[dtype]
         tall = height >= _LOWEST_STAGED_PANEL and one.block_threads >= _FEWEST_STAGED_THREADS
         fits = held <= shared_memory_of(architecture) and (dtype != "f16" or columns % 2 == 0)
         if tall and fits and _is_sensible(one, shape, columns, dtype):
@@ -98,7 +100,6 @@ def staged_candidates(
 
 def data_candidates(columns: int, dtype: str, *, overlapped: bool = False) -> list[Schedule]:
     """Candidates for a GPU with the matrix as data."""
-    accumulation: Accumulation = "f32" if dtype == "f16" else "plain"
     widths = [width for width in (1, 2, 4, 8, 16) if width < 2 * columns]
     return [
         Schedule(
@@ -109,7 +110,7 @@ def data_candidates(columns: int, dtype: str, *, overlapped: bool = False) -> li
             threads=threads,
             chunk=chunk,
             stages=stages,
-            accumulation=accumulation,
+            accumulation=default_accumulation(dtype),
             launch="overlapped" if overlapped else "serial",
         )
         for rows, width, groups, threads, chunk, stages in itertools.product(
@@ -306,11 +307,11 @@ def _widths(columns: int, dtype: str) -> tuple[int, ...]:
 
 
 def _accumulations(dtype: str) -> tuple[Accumulation, ...]:
-    return ("plain", "folded", "f32") if dtype == "f16" else ("plain",)
+    return ("plain", "folded", "f32") if dtype == "f16" else (default_accumulation(dtype),)
 
 
 def _moved_bytes(shape: tuple[int, int], columns: int, dtype: str) -> int:
-    return sum(shape) * columns * (2 if dtype == "f16" else 4)
+    return sum(shape) * columns * ELEMENT_BYTES[dtype]
 
 
 def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str) -> bool:

@@ -29,9 +29,10 @@ from sparsert_ir.cost_model import (
 )
 from sparsert_ir.cpu_convolution_model import ConvolutionFacts
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import BF16_FROM, DTYPES, Dtype, is_real, numpy_type, rounded
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
 from sparsert_ir.errors import ArgumentError, ScheduleError
-from sparsert_ir.frontend import NUMPY_TYPES, Layer, build_module
+from sparsert_ir.frontend import Layer, build_module
 from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
@@ -42,7 +43,7 @@ from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.schedule import Lowering, Schedule
-from sparsert_ir.schedule_knobs import check_knobs
+from sparsert_ir.schedule_knobs import check_accumulation, check_knobs
 
 if TYPE_CHECKING:
     from sparsert_ir.tuner.record import TuningRecord
@@ -72,7 +73,7 @@ def compile_spmm(
     bias: npt.ArrayLike | None = None,
     activation: Literal["relu"] | None = None,
     residual: bool | Literal["before", "after"] = False,
-    dtype: Literal["f32", "f16"] = "f32",
+    dtype: Dtype = "f32",
     target: str | None = None,
     lowering: Lowering | None = None,
     schedule: ScheduleLike = None,
@@ -88,7 +89,8 @@ def compile_spmm(
     activation: "relu" or None. NaN stays NaN.
     residual:   True or "before": the call takes an M x N array that is added before the activation;
                 "after": after it.
-    dtype:      "f32" or "f16": element type of x, y, the residual and the weight's values.
+    dtype:      "f32", "f16" or "bf16": element type of x, y, the residual and the weight's values.
+                bf16 is that of the package ml_dtypes in numpy; on a GPU it needs sm_80 or later.
     target:     "cpu"; a GPU's architecture, "sm_70" ... "sm_100"; None: the GPU present, or "cpu".
     lowering:   "code": the matrix becomes instructions; "data": packed arrays that a small kernel
                 streams; None: the cost model's choice, "data" wherever code passes `code_budget`.
@@ -129,6 +131,7 @@ def compile_layer(
 ) -> Kernel:
     """Compile a layer for the target `kind`; errors as of `compile_spmm`."""
     _check_budget(code_budget)
+    _check_element_type(layer.dtype, kind)
     if schedule is not None and not isinstance(schedule, Schedule):
         from sparsert_ir.tuner.stored import schedule_of
 
@@ -144,6 +147,14 @@ def compile_layer(
         _threads(layer, kind, threads),
     )
     return Kernel(compilation)
+
+
+def _check_element_type(dtype: Dtype, target: str) -> None:
+    if dtype == "bf16" and target != "cpu" and architecture_number(target) < BF16_FROM:
+        raise ArgumentError(
+            f"dtype: expected f32 or f16 for {target}, got bf16, which needs a GPU of"
+            f" sm_{BF16_FROM} or later, or the CPU"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,8 +272,8 @@ def make_layer(
     name: Any,
 ) -> Layer:
     """The layer that arguments of `compile_spmm` describe, without a schedule; its errors."""
-    if not isinstance(dtype, str) or dtype not in NUMPY_TYPES:
-        raise ArgumentError(f"dtype: expected one of {', '.join(NUMPY_TYPES)}, got {dtype!r}")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ArgumentError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     if not isinstance(activation, str | None) or activation not in (None, "relu"):
         raise ArgumentError(f'activation: expected None or "relu", got {activation!r}')
     places = {False: "none", True: "before", "before": "before", "after": "after"}
@@ -279,7 +290,7 @@ def make_layer(
         )
     if not is_integer(n) or not 1 <= n <= _LARGEST_N:
         raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
-    matrix = SparseMatrix.of(weight, NUMPY_TYPES[dtype])
+    matrix = SparseMatrix.of(weight, numpy_type(dtype))
     if int(n) * max(matrix.shape) > LARGEST_ARRAY:
         raise ArgumentError(
             f"n: expected at most {LARGEST_ARRAY} elements in x and in y, got {max(matrix.shape)}"
@@ -288,7 +299,7 @@ def make_layer(
     return Layer(
         matrix=matrix,
         columns=int(n),
-        bias=None if bias is None else _bias(bias, matrix.shape[0], NUMPY_TYPES[dtype]),
+        bias=None if bias is None else _bias(bias, matrix.shape[0], dtype),
         activation=activation,
         residual=cast(Any, places[residual]),
         dtype=cast(Any, dtype),
@@ -307,12 +318,13 @@ def _bias(bias: npt.ArrayLike, rows: int, dtype: str) -> Array:
         raise ArgumentError(f"bias: expected {rows} numbers, got {type(bias).__name__}") from error
     if numbers.shape != (rows,):
         raise ArgumentError(f"bias: expected shape ({rows},), got {numbers.shape}")
-    if numbers.dtype.kind not in "fiub":
+    if not is_real(numbers.dtype):
         raise ArgumentError(f"bias: expected real numbers, got element type {numbers.dtype}")
+    kind = numpy_type(dtype)
     with np.errstate(over="ignore"):
-        rounded = numbers.astype(dtype)
-    if not np.isfinite(rounded).all():
-        raise ArgumentError(f"bias: expected finite numbers in {dtype}, got NaN or infinity")
+        narrow = rounded(numbers, kind)
+    if not np.isfinite(narrow).all():
+        raise ArgumentError(f"bias: expected finite numbers in {kind}, got NaN or infinity")
     return numbers.astype(np.float32)
 
 
@@ -335,6 +347,7 @@ def _schedule(
         )
     place = "cpu" if target == "cpu" else "gpu"
     check_knobs(schedule, place, convolution=layer.window is not None)
+    check_accumulation(schedule, layer.dtype)
     if schedule.launch == "overlapped" and not _overlaps(target):
         raise ScheduleError(
             f"schedule: launch = overlapped needs target sm_{OVERLAP_FROM} or later, got {target}"

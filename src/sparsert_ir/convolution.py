@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import is_bfloat16, is_real
 from sparsert_ir.errors import ArgumentError, MatrixError
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.torch_matrices import is_torch
@@ -23,7 +24,7 @@ def filter_matrix(
     from scipy import sparse
 
     array = _array(weight)
-    if array.ndim != 4 or min(array.shape) < 1 or array.dtype.kind not in "fiub":
+    if array.ndim != 4 or min(array.shape) < 1 or not is_real(array.dtype):
         raise MatrixError(
             "weight: expected a filter of numbers, shape (O, I / groups, height, width), got shape"
             f" {array.shape} and element type {array.dtype}"
@@ -48,4 +49,5 @@ def _array(weight: Any) -> Array:
     if is_torch(weight):
         return weight.detach().cpu().float().numpy()
     array = np.asarray(weight)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    narrow = array.dtype == np.float16 or is_bfloat16(array.dtype)
+    return array.astype(np.float32) if narrow else array

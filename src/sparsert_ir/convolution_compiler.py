@@ -17,8 +17,9 @@ from sparsert_ir.compiler import (
     target_of,
 )
 from sparsert_ir.convolution import filter_matrix
+from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.frontend import NUMPY_TYPES, Layer
+from sparsert_ir.frontend import Layer
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Lowering
@@ -37,7 +38,7 @@ def compile_conv2d(
     bias: npt.ArrayLike | None = None,
     activation: Literal["relu"] | None = None,
     residual: bool | Literal["before", "after"] = False,
-    dtype: Literal["f32", "f16"] = "f32",
+    dtype: Dtype = "f32",
     target: str | None = None,
     lowering: Lowering | None = None,
     schedule: ScheduleLike = None,
@@ -94,7 +95,7 @@ def convolution_layer(
     if layout not in ("NCHW", "NHWC"):
         raise ArgumentError(f'layout: expected "NCHW" or "NHWC", got {layout!r}')
     # A wrong dtype is refused by `make_layer`.
-    element = NUMPY_TYPES[dtype] if dtype in ("f32", "f16") else "float32"
+    element = numpy_type(dtype if dtype in DTYPES else "f32")
     matrix, kernel = filter_matrix(weight, groups, element)
     window = _window(input_shape, kernel, stride, padding, dilation, layout)
     _check_sizes(matrix, window)

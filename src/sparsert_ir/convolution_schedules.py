@@ -17,6 +17,7 @@ from sparsert_ir.cpu_convolution_model import (
     predict_cpu_convolution,
 )
 from sparsert_ir.cpu_model import threads_that_pay
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.schedule import Lowering, Schedule
@@ -68,7 +69,7 @@ def _gathering_schedule(dtype: str, architecture: str) -> Schedule:
     """Eight columns of many rows per block: what costs is to gather the columns' pixels, which all
     rows of a block share.
     """
-    half = dtype == "f16"
+    half = ELEMENT_BYTES[dtype] == 2
     overlap = architecture_number(architecture) >= OVERLAP_FROM
     return Schedule(
         lowering="data",
@@ -78,7 +79,7 @@ def _gathering_schedule(dtype: str, architecture: str) -> Schedule:
         threads=512,
         chunk=4,
         stages=4,
-        accumulation="f32" if half else "plain",
+        accumulation=default_accumulation(dtype),
         launch="overlapped" if overlap else "serial",
     )
 
@@ -95,7 +96,11 @@ def gpu_candidates(
     overlap = architecture_number(architecture) >= OVERLAP_FROM
     # A tap's neighbour moves every pair of f16 across two words: two loads and a move each.
     width = 2 if dtype == "f16" and window.kernel[1] == 1 and columns % 2 == 0 else 1
-    base = Schedule(permutation="clustered", launch="overlapped" if overlap else "serial")
+    base = Schedule(
+        permutation="clustered",
+        launch="overlapped" if overlap else "serial",
+        accumulation="f32" if dtype == "bf16" else "plain",
+    )
     groups = 4 if columns >= 1024 else 8 if columns >= 256 else 16
     if columns >= 16384:
         first = replace(base, rows_per_panel=32, threads=128, columns_per_thread=width)
@@ -124,7 +129,7 @@ def gpu_candidates(
 def _is_sensible(schedule: Schedule, columns: int, rows: int, dtype: str) -> bool:
     """Legal, and neither far too few warps to fill a GPU nor a block mostly past the end."""
     per_block = schedule.threads * schedule.columns_per_thread
-    element = 2 if dtype == "f16" else 4
+    element = 2 if dtype == "f16" else 4  # bf16 is added in f32.
     sums = schedule.k_groups * schedule.rows_per_panel * per_block * element
     blocks = -(-columns // per_block) * -(-rows // schedule.rows_per_panel)
     warps = blocks * schedule.block_threads // 32

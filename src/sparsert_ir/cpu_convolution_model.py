@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sparsert_ir.column_tiles import pieces, vectors
 from sparsert_ir.cpu_model import CpuLimits
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.image_tiles import ImageTiles, image_tiles
 from sparsert_ir.row_packing import reads_groups
@@ -19,7 +20,7 @@ _NARROW_LANE = 32
 
 @dataclass(frozen=True)
 class ConvolutionFacts:
-    """What the model must know. rows: output channels. dtype: "f32" or "f16", of x and y."""
+    """What the model must know. rows: output channels. dtype: of x and y."""
 
     window: Window
     rows: int
@@ -57,7 +58,7 @@ def predict_cpu_convolution(facts: ConvolutionFacts, schedule: Schedule) -> floa
     multiply = facts.nonzeros * _per_nonzero(facts, tiles, lane, limits)
     results = facts.rows * _result_ns(facts, tiles)
     tile = multiply + results + _copy_ns(facts, tiles)
-    element = 2 if facts.dtype == "f16" else 4
+    element = ELEMENT_BYTES[facts.dtype]
     elements = facts.window.batch * (
         math.prod(facts.window.image) * facts.window.channels + facts.rows * facts.window.pixels
     )
@@ -110,7 +111,7 @@ def cpu_convolution_candidates(facts: ConvolutionFacts) -> list[Schedule]:
             rows_per_panel=1,
             threads=1,
             columns_per_thread=count,
-            accumulation="f32" if facts.dtype == "f16" else "plain",
+            accumulation=default_accumulation(facts.dtype),
         )
         for count in sorted(columns or whole[-1:])
     ]

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparsert_ir.column_tiles import ColumnTiles, column_tiles, pieces, vectors
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.row_packing import reads_groups
-from sparsert_ir.schedule import Accumulation, Schedule
+from sparsert_ir.schedule import Schedule
 
 _NS = 1e-9
 
@@ -16,7 +17,7 @@ _NS = 1e-9
 class CpuFacts:
     """What the model must know of a product `y[M, N] = W[M, K] @ x[K, N]`.
 
-    rows, depth, columns: M, K, N. dtype: "f32" or "f16", of x and y.
+    rows, depth, columns: M, K, N. dtype: of x and y.
     """
 
     rows: int
@@ -117,7 +118,7 @@ def _fetch(
 
 
 def _bytes(facts: CpuFacts) -> int:
-    return 2 if facts.dtype == "f16" else 4
+    return ELEMENT_BYTES[facts.dtype]
 
 
 def _straddles(facts: CpuFacts) -> bool:
@@ -139,7 +140,6 @@ def _competes(facts: CpuFacts, limits: CpuLimits, width: int) -> bool:
 
 def cpu_candidates(facts: CpuFacts) -> list[Schedule]:
     """The schedules worth considering, in no order of merit, always the same."""
-    accumulation: Accumulation = "f32" if facts.dtype == "f16" else "plain"
     return [
         Schedule(
             lowering="data",
@@ -147,7 +147,7 @@ def cpu_candidates(facts: CpuFacts) -> list[Schedule]:
             threads=1,
             columns_per_thread=width,
             staging=staging,
-            accumulation=accumulation,
+            accumulation=default_accumulation(facts.dtype),
         )
         for width in _widths(facts.columns)
         for staging in ("none", "copy")
@@ -156,7 +156,7 @@ def cpu_candidates(facts: CpuFacts) -> list[Schedule]:
 
 def _widths(columns: int) -> Iterator[int]:
     """Widths of tiles: as wide as the product while that is little, or some that fill registers."""
-    widths = {width for width in (32, 48, 64, 96, 128, 192, 256) if width < columns}
+    widths = {width for width in (16, 32, 48, 64, 96, 128, 192, 256) if width < columns}
     if columns <= 256:
         widths.add(columns)
     yield from sorted(widths)

@@ -1,5 +1,6 @@
 """Which schedule to use on a GPU when the matrix is data and the user gives none."""
 
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.schedule import Schedule
 
@@ -22,7 +23,7 @@ def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: st
     """For an M x K matrix times K x `columns`: what was fastest on an H200 for N = 1 to 16 (see
     docs/data-lowering.md).
     """
-    element_bytes = 2 if dtype == "f16" else 4
+    element_bytes = ELEMENT_BYTES[dtype]
     width = _power_of_two(min(columns, _WIDEST_GATHER // element_bytes))
     groups = min(_WIDEST_TILE // width, _power_of_two(-(-columns // width)))
     row_length = nonzeros / shape[0]
@@ -48,7 +49,7 @@ def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: st
         threads=_threads(warps, most, enough),
         chunk=chunk,
         stages=4,
-        accumulation="f32" if dtype == "f16" else "plain",
+        accumulation=default_accumulation(dtype),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import (
     AnyFloat,
+    BFloat16Type,
     BytesAttr,
     DenseIntOrFPElementsAttr,
     Float16Type,
@@ -17,6 +18,7 @@ from xdsl.dialects.builtin import (
     Float64Type,
     IntegerType,
     TensorType,
+    bf16,
     f16,
     f32,
     f64,
@@ -27,12 +29,15 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
+from sparsert_ir.element_types import bfloat16
+
 Dense: TypeAlias = DenseIntOrFPElementsAttr[Any]
 Array: TypeAlias = npt.NDArray[Any]
 IntArray: TypeAlias = npt.NDArray[np.int32]
 
 _ELEMENT_TYPES: dict[str, AnyFloat | IntegerType] = {
     "float16": f16,
+    "bfloat16": bf16,
     "float32": f32,
     "float64": f64,
     "int8": i8,
@@ -45,6 +50,8 @@ _ELEMENT_TYPES: dict[str, AnyFloat | IntegerType] = {
 def numpy_dtype(element_type: Attribute) -> np.dtype[Any]:
     """The numpy element type of an MLIR element type; `KeyError` for one that numpy lacks."""
     match element_type:
+        case BFloat16Type():
+            return bfloat16()
         case Float16Type():
             return np.dtype(np.float16)
         case Float32Type():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xdsl.dialects import arith, func
-from xdsl.dialects.builtin import AnyFloat, ModuleOp, TensorType, f16, f32
+from xdsl.dialects.builtin import AnyFloat, ModuleOp, TensorType, bf16, f16, f32
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from sparsert_ir.building import Code
@@ -19,13 +19,13 @@ from sparsert_ir.dialects.sparsert import (
     SpmmOp,
     WindowAttr,
 )
+from sparsert_ir.element_types import Dtype, numpy_type
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
 
-ELEMENT_TYPES: dict[str, AnyFloat] = {"f32": f32, "f16": f16}
+ELEMENT_TYPES: dict[str, AnyFloat] = {"f32": f32, "f16": f16, "bf16": bf16}
 """Element types of x, the weight and y."""
-NUMPY_TYPES = {"f32": "float32", "f16": "float16"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +44,7 @@ class Layer:
     bias: Array | None = None
     activation: Literal["relu"] | None = None
     residual: Literal["none", "before", "after"] = "none"
-    dtype: Literal["f32", "f16"] = "f32"
+    dtype: Dtype = "f32"
     schedule: Schedule | None = None
     name: str = "spmm"
 
@@ -82,7 +82,7 @@ def array_shapes(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _write_layer(code: Code, layer: Layer, arguments: list[SSAValue]) -> SSAValue:
-    dtype = NUMPY_TYPES[layer.dtype]
+    dtype = numpy_type(layer.dtype)
     weight = code.insert(constant_of(layer.matrix.astype(dtype)))
     weight.name_hint = "weight"
     schedule = None if layer.schedule is None else ScheduleAttr(layer.schedule)

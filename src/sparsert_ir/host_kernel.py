@@ -27,6 +27,7 @@ from sparsert_ir.native.numpy_layout import (
     data_address,
     head_bytes,
 )
+from sparsert_ir.torch_matrices import host_array, is_torch
 from sparsert_ir.work_shares import Part, part_name
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -133,7 +134,7 @@ class HostKernel:
         if hasattr(array, "__cuda_array_interface__") and not hasattr(array, "__array__"):
             raise self._refusal(role, "memory of the host", "memory of a GPU")
         try:
-            numbers = np.asarray(array)
+            numbers = host_array(array) if is_torch(array) else np.asarray(array)
         except (TypeError, ValueError, RuntimeError) as error:
             raise self._refusal(role, "an array in memory of the host", str(error)) from error
         return self._checked(role, numbers, shape)

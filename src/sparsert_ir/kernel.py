@@ -13,11 +13,12 @@ from xdsl.printer import Printer
 
 from sparsert_ir.dense import to_numpy
 from sparsert_ir.dialects.sparsert import PtrAccumulateOp
+from sparsert_ir.element_types import numpy_type
 from sparsert_ir.emit.host import HostCode, compile_for_host, host_assembly
 from sparsert_ir.emit.llvm_text import emit_llvm
 from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.frontend import NUMPY_TYPES, array_shapes
+from sparsert_ir.frontend import array_shapes
 from sparsert_ir.host_kernel import HostKernel
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.launch_plan import LaunchPlan, launch_plan
@@ -288,7 +289,7 @@ class Kernel:
                 f" {self.schedule.lowering} for {self.target}; compile the new weight"
             )
         layer = self.compilation.layer
-        matrix = SparseMatrix.of(weight, NUMPY_TYPES[layer.dtype])
+        matrix = SparseMatrix.of(weight, numpy_type(layer.dtype))
         check_same_pattern(layer.matrix, matrix)
         if self._value_order is None:
             self._value_order = ValueOrder.of(plan, plan.layout, matrix)

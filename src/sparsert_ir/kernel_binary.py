@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from sparsert_ir.element_types import numpy_type
 from sparsert_ir.runtime.device import require_gpu
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from sparsert_ir.host_kernel import HostKernel
     from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
     from sparsert_ir.work_shares import Part
-
-NUMPY_NAMES = {"f32": "float32", "f16": "float16"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,7 +88,7 @@ class KernelBinary:
             name=self.name,
             x_shape=signature.x_shape,
             y_shape=signature.y_shape,
-            element=np.dtype(NUMPY_NAMES[signature.dtype]),
+            element=numpy_type(signature.dtype),
             has_residual=signature.has_residual,
             parts=self.parts,
             threads=self.threads,

@@ -12,7 +12,7 @@ from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp, WindowAttr
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.schedule_knobs import Place, check_knobs
+from sparsert_ir.schedule_knobs import Place, check_accumulation, check_knobs
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ class ProductFunction:
         """
         schedule = self.schedule
         check_knobs(schedule, place, convolution=self.product.window is not None)
+        check_accumulation(schedule, str(self.element_type))
         groups = self.product.splits.get_shape()[1] - 1
         if groups != schedule.k_parts:
             raise ScheduleError(

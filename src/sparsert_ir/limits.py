@@ -6,12 +6,11 @@ instructions). Only ratios and rough sizes depend on them, never results.
 
 from dataclasses import dataclass
 
+from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ArgumentError
 
 LAUNCH_US = 0.8
 """Microseconds of an empty kernel replayed from a CUDA graph (measured on an H200)."""
-
-ELEMENT_BYTES = {"f32": 4, "f16": 2}
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ GPUS: dict[str, GpuLimits] = {
         4,
         1.55e12,
         40 * 2**20,
-        {"f32": 19.5e12, "tf32": 156e12, "f16": 312e12},
+        {"f32": 19.5e12, "tf32": 156e12, "f16": 312e12, "bf16": 312e12},
     ),
     "sm_86": GpuLimits(
         "A10",
@@ -80,7 +79,7 @@ GPUS: dict[str, GpuLimits] = {
         1,
         0.60e12,
         6 * 2**20,
-        {"f32": 31.2e12, "tf32": 62.5e12, "f16": 125e12},
+        {"f32": 31.2e12, "tf32": 62.5e12, "f16": 125e12, "bf16": 125e12},
     ),
     "sm_89": GpuLimits(
         "L40S",
@@ -90,7 +89,7 @@ GPUS: dict[str, GpuLimits] = {
         1,
         0.864e12,
         96 * 2**20,
-        {"f32": 91.6e12, "tf32": 183e12, "f16": 362e12},
+        {"f32": 91.6e12, "tf32": 183e12, "f16": 362e12, "bf16": 362e12},
     ),
     "sm_90": GpuLimits(
         "H200",
@@ -100,7 +99,7 @@ GPUS: dict[str, GpuLimits] = {
         2,
         4.3e12,
         50 * 2**20,
-        {"f32": 67e12, "tf32": 495e12, "f16": 990e12},
+        {"f32": 67e12, "tf32": 495e12, "f16": 990e12, "bf16": 990e12},
     ),
     "sm_100": GpuLimits(
         "B200",
@@ -110,7 +109,7 @@ GPUS: dict[str, GpuLimits] = {
         2,
         7.7e12,
         126 * 2**20,
-        {"f32": 75e12, "tf32": 1.1e15, "f16": 2.25e15},
+        {"f32": 75e12, "tf32": 1.1e15, "f16": 2.25e15, "bf16": 2.25e15},
     ),
 }
 """One GPU for each architecture; a data centre's where there are several."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import is_real, rounded
 from sparsert_ir.errors import ArgumentError, MatrixError
 from sparsert_ir.torch_matrices import is_torch, matrix_of_torch
 
@@ -16,6 +17,7 @@ MatrixLike: TypeAlias = "SparseMatrix | npt.ArrayLike | Any"
 tensor of any layout, or a `torch.nn.Linear`, pruned or not."""
 
 _LIMIT = 2**31 - 1
+_VALUE_TYPES = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class SparseMatrix:
 
     row_offsets:    int32, M + 1 numbers.
     column_indices: int32, one per nonzero.
-    values:         float32 or float16, one per nonzero, finite and not 0.
+    values:         float32, float16 or ml_dtypes.bfloat16, one per nonzero, finite and not 0.
     shape:          (M, K), each of 1 or more.
     """
 
@@ -39,7 +41,7 @@ class SparseMatrix:
 
         Raises MatrixError for a wrong rank, an empty dimension, malformed or overflowing indices,
         an element type that is not real, and values that are not finite, also once rounded;
-        ArgumentError for a `dtype` other than float32 and float16.
+        ArgumentError for a `dtype` other than these three.
         """
         _check_element_type(np.dtype(dtype))
         if isinstance(matrix, SparseMatrix):
@@ -86,8 +88,8 @@ class SparseMatrix:
 
 
 def _check_element_type(dtype: np.dtype[Any]) -> None:
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float16)):
-        raise ArgumentError(f"dtype: expected float32 or float16, got {dtype}")
+    if dtype.name not in _VALUE_TYPES:
+        raise ArgumentError(f"dtype: expected one of {', '.join(_VALUE_TYPES)}, got {dtype}")
 
 
 def _as_array(matrix: Any) -> Array:
@@ -144,7 +146,7 @@ def _check_offsets(offsets: Array) -> None:
 
 
 def _check_kind(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "fiub":
+    if not is_real(dtype):
         raise MatrixError(f"weight: expected real numbers, got element type {dtype}")
 
 
@@ -159,16 +161,16 @@ def _checked(
     """Round the values, drop what is 0 then, and refuse what is not finite."""
     _check_finite(offsets, columns, values, "in the weight")
     with np.errstate(over="ignore"):
-        rounded = values.astype(dtype)
-    _check_finite(offsets, columns, rounded, f"once rounded to {dtype}")
-    kept = rounded != 0
+        narrow = rounded(values, dtype)
+    _check_finite(offsets, columns, narrow, f"once rounded to {dtype}")
+    kept = narrow != 0
     if values.size > _LIMIT:
         raise MatrixError(f"weight: expected at most {_LIMIT} nonzeros, got {values.size}")
     before = np.concatenate([[0], np.cumsum(kept)])
     return SparseMatrix(
         _frozen(before[offsets].astype(np.int32)),
         _frozen(columns[kept].astype(np.int32)),
-        _frozen(rounded[kept]),
+        _frozen(narrow[kept]),
         shape,
     )
 
@@ -179,7 +181,8 @@ def _frozen(array: Array) -> Array:
 
 
 def _check_finite(offsets: Array, columns: Array, values: Array, where: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(values))
+    with np.errstate(invalid="ignore"):  # ml_dtypes warns of some NaNs.
+        bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         row = int(np.count_nonzero(offsets <= bad[0])) - 1
         raise MatrixError(

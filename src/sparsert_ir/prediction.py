@@ -14,13 +14,14 @@ promise.
 import math
 from dataclasses import dataclass
 
+from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.gpu_facts import INSTRUCTION_BYTES, WARP
-from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, floor_us
+from sparsert_ir.limits import LAUNCH_US, GpuLimits, floor_us
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.panel_work import PanelWork, Pattern
 from sparsert_ir.schedule import Schedule
 
-DENSE_MODES = {"f32": ("f32", "tf32"), "f16": ("f16",)}
+DENSE_MODES = {"f32": ("f32", "tf32"), "f16": ("f16",), "bf16": ("bf16",)}
 """Math modes in which a library multiplies dense matrices of an element type."""
 
 _SERIAL_US = 0.5
@@ -138,6 +139,7 @@ def predict_dense_us(product: Product, mode: str, limits: GpuLimits) -> float:
         "f32": (3.3, 0.012, 330),
         "tf32": (2.9, 0.007, 520),
         "f16": (2.8, 0.005, 520),
+        "bf16": (2.8, 0.005, 520),
     }[mode]
     rows, depth = product.shape
     operations = 2.0 * rows * depth * product.columns
@@ -218,7 +220,7 @@ class _Work:
     def _instructions(self) -> float:
         """Of one thread for one panel, all K groups together."""
         schedule, width = self.schedule, self.schedule.columns_per_thread
-        half = self.product.dtype == "f16"
+        half = ELEMENT_BYTES[self.product.dtype] == 2
         packed = half and schedule.accumulation != "f32"
         multiply_adds = self.product.nonzeros / self._panels * width * (0.5 if packed else 1.0)
         conversions = self._touched * width if half and (not packed or self._columns_alone) else 0.0
@@ -282,7 +284,7 @@ class _Work:
     @property
     def _loads(self) -> float:
         """Of one thread for one panel, all K groups together."""
-        element = 2 if self.product.dtype == "f16" else 4
+        element = ELEMENT_BYTES[self.product.dtype]
         width = self.schedule.columns_per_thread
         if self._columns_alone:
             return self._touched * width
@@ -290,9 +292,11 @@ class _Work:
 
     @property
     def _columns_alone(self) -> bool:
-        """Whether a thread's columns of x are loaded one by one: f16 in rows of odd length."""
+        """Whether a thread's columns of x are loaded one by one: 16 bits in rows of odd length."""
         odd = self.product.columns % 2 == 1
-        return self.product.dtype == "f16" and self.schedule.columns_per_thread > 1 and odd
+        return (
+            ELEMENT_BYTES[self.product.dtype] == 2 and self.schedule.columns_per_thread > 1 and odd
+        )
 
     @property
     def loads_us(self) -> float:

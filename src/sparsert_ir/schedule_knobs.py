@@ -59,10 +59,19 @@ def check_knobs(schedule: Schedule, place: Place, *, convolution: bool = False) 
         )
 
 
+def check_accumulation(schedule: Schedule, dtype: str) -> None:
+    """Raise ScheduleError for sums of a layer with elements `dtype` that nothing computes."""
+    if dtype == "bf16" and schedule.accumulation != "f32":
+        raise ScheduleError(
+            "schedule: accumulation must be f32 for bf16, whose products are never added in bf16;"
+            f" got {schedule.accumulation}"
+        )
+
+
 def knobs_in_use(schedule: Schedule, place: Place, dtype: str) -> dict[str, int | str]:
     """The knobs that decide how a kernel of this element type runs, in the order of `Schedule`."""
     used = _used(schedule, place)
-    if dtype != "f16":
+    if dtype == "f32":
         used.remove("accumulation")
     if dtype != "f16" or schedule.accumulation != "folded":
         used.remove("fold_length")

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from sparsert_ir.column_tiles import ColumnTiles, column_tiles
 from sparsert_ir.dealing import deal_rows
-from sparsert_ir.frontend import NUMPY_TYPES, Layer
+from sparsert_ir.element_types import ELEMENT_BYTES
+from sparsert_ir.frontend import Layer
 from sparsert_ir.image_tiles import image_tiles
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.work_shares import Part, panel_work, work_parts
@@ -32,9 +31,8 @@ def tiled_layout(layer: Layer, threads: int) -> TiledLayout:
     matrix = layer.matrix
     panels = deal_rows(matrix.row_offsets, matrix.column_indices, schedule)
     parts = work_parts(tiles, panel_work(matrix.row_lengths, panels), threads)
-    sum_type = NUMPY_TYPES[layer.dtype] if schedule.accumulation == "plain" else "float32"
-    copy_bytes = elements * np.dtype(sum_type).itemsize
-    return TiledLayout(tuple(parts), copy_bytes)
+    sum_bytes = ELEMENT_BYTES[layer.dtype if schedule.accumulation == "plain" else "f32"]
+    return TiledLayout(tuple(parts), elements * sum_bytes)
 
 
 def _tiles(layer: Layer, schedule: Schedule) -> tuple[ColumnTiles, int]:

@@ -5,10 +5,14 @@ torch is never imported: a caller who has a tensor has imported it.
 
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
-from sparsert_ir.dense import Array
+import numpy.typing as npt
+
+from sparsert_ir.element_types import bfloat16
 from sparsert_ir.errors import MatrixError
+
+Array: TypeAlias = npt.NDArray[Any]
 
 
 def is_torch(value: object) -> bool:
@@ -16,6 +20,16 @@ def is_torch(value: object) -> bool:
     torch: Any = sys.modules.get("torch")
     tensor, nn = getattr(torch, "Tensor", None), getattr(torch, "nn", None)
     return tensor is not None and nn is not None and isinstance(value, (tensor, nn.Module))
+
+
+def host_array(value: Any) -> Array:
+    """A torch tensor in memory of the host as a numpy array, without a copy; bfloat16 in the type
+    of ml_dtypes. Raises what torch raises for other tensors.
+    """
+    torch: Any = sys.modules["torch"]
+    if value.dtype is not torch.bfloat16:
+        return value.numpy()
+    return value.view(torch.int16).numpy().view(bfloat16())
 
 
 def matrix_of_torch(value: Any) -> Any:

@@ -123,6 +123,7 @@ def fake_torch(current_stream: int, made: list[Any]) -> Any:
         Tensor=TorchTensor,
         float32="torch.float32",
         float16="torch.float16",
+        bfloat16="torch.bfloat16",
         empty=empty,
         _C=SimpleNamespace(_cuda_getCurrentRawStream=raw_stream),
     )

@@ -14,6 +14,7 @@ from fake_arrays import (
     fake_torch,
 )
 
+from sparsert_ir.element_types import numpy_type
 from sparsert_ir.errors import CallError
 from sparsert_ir.runtime import arrays, streams
 from sparsert_ir.runtime.arrays import (
@@ -55,6 +56,7 @@ def test_interface_arrays_are_read(ordered: list[Any]) -> None:
     assert view(InterfaceArray(64, SHAPE)) == ArrayView(64, SHAPE, "f32", True, 3, False)
     assert view(InterfaceArray(64, SHAPE, "<f2", readonly=True)).readonly
     assert view(InterfaceArray(64, SHAPE, "<f2")).dtype == "f16"
+    assert view(InterfaceArray(64, SHAPE, numpy_type("bf16").str)).dtype == "bf16"
     assert view(InterfaceArray(64, SHAPE, "<i4")).dtype == "<i4"
     assert not view(InterfaceArray(64, SHAPE, strides=(4, 16))).contiguous
     assert view(InterfaceArray(64, SHAPE, strides=(32, 4))).contiguous
@@ -105,6 +107,7 @@ def test_torch_tensors_are_read() -> None:
     library = TorchLibrary(fake_torch(0x40, []))
     assert library.view(TorchTensor(64, SHAPE), 0) == ArrayView(64, SHAPE, "f32", True, 0, False)
     assert library.view(TorchTensor(64, SHAPE, dtype="torch.float16"), 0).dtype == "f16"
+    assert library.view(TorchTensor(64, SHAPE, dtype="torch.bfloat16"), 0).dtype == "bf16"
     assert library.view(TorchTensor(64, SHAPE, dtype="torch.int8"), 0).dtype == "torch.int8"
     assert not library.view(TorchTensor(64, SHAPE, contiguous=False), 0).contiguous
     assert library.view(TorchTensor(64, SHAPE, index=2), 0).device == 2

@@ -85,7 +85,7 @@ def test_the_result_is_allocated_on_the_stream_of_the_launch(
     monkeypatch.setattr(DeviceArray, "allocate", allocate)
     # The array's own stream is the one it is used on: there is nothing to put in order.
     kernel_of()(x_array(stream=expected), stream=stream)
-    assert asked == [(0, Y_SHAPE, "<f4", expected)]
+    assert asked == [(0, Y_SHAPE, "float32", expected)]
     assert driver.launches[0].stream == expected
 
 

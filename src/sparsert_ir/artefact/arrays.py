@@ -1,4 +1,7 @@
-"""Numpy arrays as .npy members: little-endian, row-major, never pickled."""
+"""Numpy arrays as .npy members: little-endian, row-major, never pickled.
+
+The format has no name for bf16: it is written as two bytes of anything, as ml_dtypes would.
+"""
 
 import ast
 import math
@@ -7,12 +10,14 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from sparsert_ir.element_types import bfloat16, is_real
 from sparsert_ir.errors import ArtefactError
 
 Array = npt.NDArray[Any]
 
 _MAGIC = b"\x93NUMPY\x01\x00"
-_DTYPES = ("<f2", "<f4", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
+_BF16 = "<V2"
+_DTYPES = (_BF16, "<f2", "<f4", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
 _LONGEST_HEADER = 512
 _HIGHEST_RANK = 4
 _ALIGNMENT = 64
@@ -21,7 +26,8 @@ _ALIGNMENT = 64
 def to_npy(array: Array) -> bytes:
     """The array in version 1.0 of numpy's format; ArtefactError for another element type."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    if little.dtype.str not in _DTYPES:
+    known = little.dtype.str in _DTYPES and is_real(little.dtype)
+    if not known:
         raise ArtefactError(f"expected an array of numbers, got element type {array.dtype}")
     shape = ", ".join(map(str, array.shape)) + ("," if array.ndim == 1 else "")
     text = f"{{'descr': '{little.dtype.str}', 'fortran_order': False, 'shape': ({shape}), }}"
@@ -58,4 +64,5 @@ def _header(name: str, text: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     )
     if not right:
         raise ArtefactError(f"{name}: expected row-major numbers, got {descr}, {shape}")
-    return np.dtype(descr), cast(tuple[int, ...], shape)
+    kind = bfloat16() if descr == _BF16 else np.dtype(descr)
+    return kind, cast(tuple[int, ...], shape)

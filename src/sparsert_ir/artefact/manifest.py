@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from sparsert_ir.artefact.container import MANIFEST
+from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ArtefactError, ScheduleError
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
@@ -83,7 +84,7 @@ def _manifest(reader: "_Reader") -> Manifest:
         signature=KernelSignature(
             x_shape=signature.extents("x_shape", *_RANKS),
             y_shape=signature.extents("y_shape", *_RANKS),
-            dtype=signature.text("dtype", re.compile("f32|f16")),
+            dtype=signature.text("dtype", re.compile("|".join(DTYPES))),
             has_residual=signature.truth("has_residual"),
             alignment=signature.number("alignment", 1, 256),
         ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsert_ir.cli.convolutions import add_convolution_arguments, read_convolution
+from sparsert_ir.element_types import DTYPES, numpy_type
 from sparsert_ir.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def add_matrix_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key", help="name of the array in a .npz or .safetensors")
     parser.add_argument("--seed", type=int, help="for the values of a .smtx, which holds none")
-    parser.add_argument("--dtype", choices=["f32", "f16"], default="f32")
+    parser.add_argument("--dtype", choices=DTYPES, default="f32")
 
 
 def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +44,9 @@ def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_matrix(options: argparse.Namespace) -> "SparseMatrix":
     """The weight in the element type asked for."""
-    from sparsert_ir.frontend import NUMPY_TYPES
     from sparsert_ir.matrix_files import load_matrix
 
-    dtype = NUMPY_TYPES[options.dtype]
+    dtype = numpy_type(options.dtype)
     return load_matrix(options.weights, options.key, dtype=dtype, seed=options.seed)
 
 

@@ -86,24 +86,30 @@ def _array(
 ) -> Any:
     import numpy as np
 
-    kind = np.dtype({"f32": np.float32, "f16": np.float16}[signature.dtype])
+    from sparsert_ir.element_types import numpy_type
+
+    kind = numpy_type(signature.dtype)
+    stored = np.dtype(np.float32) if signature.dtype == "bf16" else kind
     if path is None:
         return np.random.default_rng(seed).standard_normal(shape, np.float32).astype(kind)
     array = read_array(path, role)
-    if array.shape != shape or array.dtype != kind:
+    if array.shape != shape or array.dtype != stored:
         raise ArgumentError(
-            f"{role}: expected {kind} of shape {shape}, got {array.dtype} of {array.shape}"
+            f"{role}: expected {stored} of shape {shape}, got {array.dtype} of {array.shape}"
         )
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array, kind)
 
 
 def _write(path: Path, y: Any) -> None:
+    """The format of .npy has no bf16: it is stored as f32, exactly."""
     import io
 
     import numpy as np
 
+    from sparsert_ir.element_types import is_bfloat16
     from sparsert_ir.files import write_atomically
 
     stream = io.BytesIO()
-    np.save(stream, y, allow_pickle=False)
+    stored = y.astype(np.float32) if is_bfloat16(y.dtype) else y
+    np.save(stream, stored, allow_pickle=False)
     write_atomically(path, stream.getvalue())

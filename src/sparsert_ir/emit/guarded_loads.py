@@ -23,6 +23,7 @@ _NUMBERS = {
     "float": _Number("f32", "f", "float", "0f00000000"),
     "double": _Number("f64", "d", "double", "0d0000000000000000"),
     "half": _Number("b16", "h", "i16", "0"),
+    "bfloat": _Number("b16", "h", "i16", "0"),
 }
 
 

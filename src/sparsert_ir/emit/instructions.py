@@ -14,6 +14,7 @@ from sparsert_ir.emit.async_stores import SentLane
 from sparsert_ir.emit.function_writer import FunctionWriter
 from sparsert_ir.emit.fused import MultiplyAdd
 from sparsert_ir.emit.literals import constant_text, global_name, type_text
+from sparsert_ir.emit.narrowing import narrowed_text
 from sparsert_ir.emit.streaming import StreamedLane
 from sparsert_ir.lowering.memory import INVARIANT
 
@@ -46,6 +47,13 @@ def _cast(verb: str) -> Emitter:
         writer.define(op.results[0], f"{verb} {writer.typed(op.operands[0])} to {kind}")
 
     return emit
+
+
+def emit_narrower(writer: FunctionWriter, op: llvm.FPTruncOp) -> None:
+    old, new = op.arg.type, op.result.type
+    elements = type_text(lane_element(old)), type_text(lane_element(new))
+    text = narrowed_text(writer, elements, lane_width(old), writer.name(op.arg))
+    writer.define(op.result, text)
 
 
 def _register(name: str) -> Emitter:
@@ -255,7 +263,7 @@ INSTRUCTIONS: Emitters = {
     llvm.SExtOp: _cast("sext"),
     llvm.TruncOp: _cast("trunc"),
     llvm.FPExtOp: _cast("fpext"),
-    llvm.FPTruncOp: _cast("fptrunc"),
+    llvm.FPTruncOp: emitter(emit_narrower),
     llvm.BitcastOp: _cast("bitcast"),
     llvm.ICmpOp: emitter(emit_compare),
     llvm.SelectOp: emitter(emit_select),

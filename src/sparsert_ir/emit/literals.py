@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    BFloat16Type,
     DenseIntOrFPElementsAttr,
     Float16Type,
     Float32Type,
@@ -18,14 +19,15 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.llvm import LLVMArrayType, LLVMPointerType, LLVMVoidType
 from xdsl.ir import Attribute
 
-from sparsert_ir.dense import Array, Dense, to_numpy
+from sparsert_ir.dense import Array, Dense, numpy_dtype, to_numpy
+from sparsert_ir.element_types import is_bfloat16, rounded
 from sparsert_ir.errors import CodegenError
 
 _WIDEST_INTEGER = 64
 _ADDRESS_SPACES = (0, 1, 3, 4, 5, 7)
 _LONGEST_VECTOR = 4096
 """Elements. LLVM ends the process at wider types, or takes forever."""
-ELEMENT_BYTES = {"half": 2, "float": 4, "double": 8}
+ELEMENT_BYTES = {"half": 2, "bfloat": 2, "float": 4, "double": 8}
 """Sizes of LLVM's floating-point types."""
 
 
@@ -34,6 +36,8 @@ def type_text(kind: Attribute) -> str:
     match kind:
         case Float16Type():
             return "half"
+        case BFloat16Type():
+            return "bfloat"
         case Float32Type():
             return "float"
         case Float64Type():
@@ -73,10 +77,17 @@ def number_texts(values: Array) -> list[str]:
     """
     if values.dtype == np.float16:
         return [f"0xH{bits:04X}" for bits in values.view(np.uint16).tolist()]
+    if is_bfloat16(values.dtype):
+        return [f"0xR{bits:04X}" for bits in values.view(np.uint16).tolist()]
     if values.dtype.kind == "f":
         bits = np.ascontiguousarray(values, np.float64).view(np.uint64)
         return [f"0x{pattern:016X}" for pattern in bits.tolist()]
     return [str(number) for number in values.tolist()]
+
+
+def zero_text(element: str) -> str:
+    """The literal of 0 in one of LLVM's floating-point types."""
+    return {"half": "0xH0000", "bfloat": "0xR0000"}.get(element, "0x0000000000000000")
 
 
 def splat_text(number: str, element: str, kind: Attribute) -> str:
@@ -98,10 +109,10 @@ def constant_text(value: Attribute, kind: Attribute) -> str:
 
 
 def _float_text(value: float, kind: Attribute) -> str:
-    if isinstance(kind, Float16Type):
-        return number_texts(np.array([value], np.float16))[0]
-    rounded = value if isinstance(kind, Float64Type) else float(np.float32(value))
-    return f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}"
+    if isinstance(kind, Float16Type | BFloat16Type):
+        return number_texts(rounded(np.array([value]), numpy_dtype(kind)))[0]
+    nearest = value if isinstance(kind, Float64Type) else float(np.float32(value))
+    return f"0x{struct.unpack('<Q', struct.pack('<d', nearest))[0]:016X}"
 
 
 def _vector_text(value: Dense, kind: VectorType[Any]) -> str:

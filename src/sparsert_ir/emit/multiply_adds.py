@@ -14,7 +14,8 @@ from sparsert_ir.emit.fused import MultiplyAdd
 from sparsert_ir.emit.guarded_loads import GuardedLoad
 from sparsert_ir.emit.instructions import INVARIANT_LOAD, NONTEMPORAL, Emitters, emitter
 from sparsert_ir.emit.lanes import Pieces
-from sparsert_ir.emit.literals import ELEMENT_BYTES, number_texts, type_text
+from sparsert_ir.emit.literals import ELEMENT_BYTES, number_texts, type_text, zero_text
+from sparsert_ir.emit.narrowing import narrowed_text
 from sparsert_ir.emit.streaming import StreamedLane
 from sparsert_ir.errors import IRError
 
@@ -102,9 +103,7 @@ class Sums:
     def __init__(self, writer: FunctionWriter, pieces: Pieces, rows: int):
         self._writer = writer
         self._pieces = pieces
-        self._zero = pieces.literal(number_texts(np.zeros(1, np.float32))[0])
-        if pieces.element == "half":
-            self._zero = pieces.literal(number_texts(np.zeros(1, np.float16))[0])
+        self._zero = pieces.literal(zero_text(pieces.element))
         self.rows: list[list[str] | None] = [None] * rows
         self._fused = MultiplyAdd(writer, pieces.element, pieces.size)
 
@@ -149,9 +148,12 @@ def converted(
     if old.element == element:
         return list(pieces)
     new = old.with_element(element)
-    wider = ELEMENT_BYTES[element] > ELEMENT_BYTES[old.element]
-    verb = "fpext" if wider else "fptrunc"
-    return [writer.assign(f"{verb} {old.type} {piece} to {new.type}") for piece in pieces]
+    if ELEMENT_BYTES[element] > ELEMENT_BYTES[old.element]:
+        return [writer.assign(f"fpext {old.type} {piece} to {new.type}") for piece in pieces]
+    return [
+        writer.assign(narrowed_text(writer, (old.element, element), old.size, piece))
+        for piece in pieces
+    ]
 
 
 def emit_accumulate(writer: FunctionWriter, op: PtrAccumulateOp) -> None:
@@ -293,9 +295,7 @@ def _residual_and_activation(
     if op.residual and not after:
         pieces = _add_residual(writer, op, lane, element, pieces, offset)
     if op.activation is not None:
-        zero = lane.literal(number_texts(np.zeros(1, np.float32))[0])
-        if lane.element == "half":
-            zero = lane.literal(number_texts(np.zeros(1, np.float16))[0])
+        zero = lane.literal(zero_text(lane.element))
         operands = [[(lane.type, piece), (lane.type, zero)] for piece in pieces]
         pieces = [writer.call(f"llvm.maximum.{lane.suffix}", lane.type, both) for both in operands]
     if op.residual and after:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from sparsert_ir.emit.function_writer import FunctionWriter
 from sparsert_ir.emit.literals import ELEMENT_BYTES
 
-_REGISTERS = {("half", 1): "h", ("half", 2): "r", ("float", 1): "f", ("double", 1): "d"}
+_REGISTERS = {("half", 1): "h", ("half", 2): "r", ("bfloat", 1): "h", ("bfloat", 2): "r",
+              ("float", 1): "f", ("double", 1): "d"}  # fmt: skip
 """(Element, elements in one register) -> constraint of inline assembly."""
 _LARGEST_STORE = 16
 """Bytes."""
@@ -28,8 +29,8 @@ class StreamedLane:
 
     @property
     def _register_elements(self) -> int:
-        """Elements in one register: f16 goes in pairs."""
-        return 2 if self.element == "half" and self.width % 2 == 0 else 1
+        """Elements in one register: those of 16 bits go in pairs."""
+        return 2 if ELEMENT_BYTES[self.element] == 2 and self.width % 2 == 0 else 1
 
     def registers(self, writer: FunctionWriter) -> list[tuple[str, str]]:
         """The lane as (LLVM type, value) of what one register each holds."""

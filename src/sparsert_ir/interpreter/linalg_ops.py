@@ -15,6 +15,7 @@ from sparsert_ir.dense import Array
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import element_dtype, poisoned
 from sparsert_ir.interpreter.multiply_add import fused_multiply_add
+from sparsert_ir.interpreter.number_ops import maximum
 
 Convolution: TypeAlias = linalg.Conv2DNchwFchwOp | linalg.Conv2DNhwc_HwcfOp
 
@@ -86,7 +87,7 @@ def _add(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
 
 def _max(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     _check_tensors(frame, op)
-    return [np.maximum(operands[0], operands[1])]
+    return [maximum(operands[0], operands[1])]
 
 
 def _fill(frame: Frame, op: Operation, operands: Operands) -> list[Value]:

@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import IndexType, IntegerAttr, IntegerType, MemRefTyp
 from xdsl.ir import Attribute
 
 from sparsert_ir.dense import Array, Dense, numpy_dtype
+from sparsert_ir.element_types import is_bfloat16
 from sparsert_ir.errors import InterpreterError
 from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.interpreter.races import AccessLog, BoolArray
@@ -80,7 +81,7 @@ def dense_elements(dense: Dense) -> Array:
 
 def poisoned(shape: int | Sequence[int], dtype: np.dtype[Any]) -> Array:
     """An array that holds poison only: NaN, or the lowest integer."""
-    if dtype.kind == "f":
+    if dtype.kind == "f" or is_bfloat16(dtype):
         return np.full(shape, np.nan, dtype)
     return np.full(shape, False if dtype.kind == "b" else np.iinfo(dtype).min, dtype)
 

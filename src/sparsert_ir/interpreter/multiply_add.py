@@ -6,25 +6,26 @@ from typing import Any
 import numpy as np
 
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import is_bfloat16, rounded
 from sparsert_ir.errors import InterpreterError
 
 
 def fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
-    """`a * b + c` rounded once, in the element type of `c`: f16 or f32, exact for both.
+    """`a * b + c` rounded once, in the element type of `c`: bf16, f16 or f32, exact for all.
 
     The product is exact in f64; the sum is rounded to odd in f64 and then to nearest, which equals
     one rounding (S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums: proved
     algorithms using rounding to odd", IEEE Transactions on Computers, 2008).
     """
-    if c.dtype.kind != "f" or c.dtype.itemsize > 4:
-        raise InterpreterError(f"multiply-add: expected f16 or f32, got {c.dtype}")
-    product: Array = a.astype(np.float64) * b
+    if not is_bfloat16(c.dtype) and (c.dtype.kind != "f" or c.dtype.itemsize > 4):
+        raise InterpreterError(f"multiply-add: expected bf16, f16 or f32, got {c.dtype}")
+    product: Array = a.astype(np.float64) * b.astype(np.float64)
     addend: Array = c.astype(np.float64)
     total: Array = product + addend
-    rounded: Array = total.astype(c.dtype)
-    if (rounded == total).all():
-        return rounded
-    return _round_to_odd(product, addend, total).astype(c.dtype)
+    nearest: Array = rounded(total, c.dtype)
+    if (nearest == total).all():
+        return nearest
+    return rounded(_round_to_odd(product, addend, total), c.dtype)
 
 
 def _round_to_odd(a: Array, b: Array, total: Array) -> Array:

@@ -37,11 +37,17 @@ def _remainder(a: Array, b: Array) -> Array:
     return a % np.where(b == 0, b.dtype.type(1), b)
 
 
+def maximum(a: Array, b: Array) -> Array:
+    """Hands NaN on, as `arith.maximumf` does; without the warning that ml_dtypes gives of one."""
+    with np.errstate(invalid="ignore"):
+        return np.maximum(a, b)
+
+
 _ELEMENTWISE: Mapping[str, Callable[..., Array]] = {
     "arith.addf": np.add,
     "arith.subf": np.subtract,
     "arith.mulf": np.multiply,
-    "arith.maximumf": np.maximum,
+    "arith.maximumf": maximum,
     "arith.minimumf": np.minimum,
     "arith.addi": np.add,
     "arith.subi": np.subtract,
@@ -59,7 +65,6 @@ _ELEMENTWISE: Mapping[str, Callable[..., Array]] = {
     "math.fma": fused_multiply_add,
     "vector.fma": fused_multiply_add,
 }
-"""`arith.maximumf` hands NaN on, as numpy.maximum does."""
 
 _COMPARISONS: tuple[Callable[[Array, Array], Array], ...] = (
     np.equal,

@@ -3,7 +3,7 @@
 Sums start at 0 and are added by fused multiply-adds in ascending order of the columns of the
 weight; zeros of the weight are skipped. With K groups each group is summed so, then the groups in
 ascending order: those of each block of a cluster, then the blocks' sums. The element type of the
-sums is the schedule's choice, without one that of x.
+sums is the schedule's choice, without one that of x; for bf16 it is f32.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,11 @@ from sparsert_ir.dialects.sparsert import (
     SpmmOp,
     TiledSpmmOp,
 )
+from sparsert_ir.element_types import is_bfloat16
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import Memory
 from sparsert_ir.interpreter.multiply_add import deal_run, run_sums
+from sparsert_ir.interpreter.number_ops import maximum
 from sparsert_ir.interpreter.product_ops import epilogue, matrix_run
 from sparsert_ir.interpreter.views import WindowView
 from sparsert_ir.matrix import SparseMatrix
@@ -36,6 +38,8 @@ def _constant(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
 
 def _summation(schedule: ScheduleAttr | None, dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
     """Element type of the sums, and how many products are first added in that of x."""
+    if is_bfloat16(dtype):
+        return np.dtype(np.float32), 1
     if schedule is None or schedule.data.accumulation == "plain":
         return dtype, 1
     folded = schedule.data.accumulation == "folded"
@@ -108,7 +112,7 @@ def _bias_add(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
 
 
 def _relu(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
-    return [np.maximum(operands[0], operands[0].dtype.type(0))]
+    return [maximum(operands[0], operands[0].dtype.type(0))]
 
 
 def _residual_add(frame: Frame, op: Operation, operands: Operands) -> list[Value]:

@@ -9,22 +9,21 @@ import importlib
 import sys
 from typing import Any, NamedTuple, Protocol
 
+from sparsert_ir.element_types import DTYPES, numpy_type
 from sparsert_ir.errors import CallError
 from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.runtime.driver import load_driver
 from sparsert_ir.runtime.streams import cupy_stream, order_after
 
-DTYPE_NAMES = {"<f4": "f32", "<f2": "f16"}
-"""Element types of kernels, by numpy's notation."""
-
-DTYPE_BYTES = {"f32": 4, "f16": 2}
+DTYPE_NAMES = {"<f4": "f32", "<f2": "f16", "<V2": "bf16"}
+"""Element types of kernels, by numpy's notation; that of bf16 is what ml_dtypes makes it."""
 
 
 class ArrayView(NamedTuple):
     """What a kernel must know of an array.
 
     pointer:    address of the first element.
-    dtype:      "f32", "f16", or the library's name of any other type.
+    dtype:      "f32", "f16", "bf16", or the library's name of any other type.
     contiguous: whether the elements lie in row-major order without gaps.
     device:     number of the GPU that holds it, None for memory that no GPU owns.
     readonly:   whether its owner forbids writing.
@@ -81,7 +80,11 @@ class TorchLibrary:
 
     def __init__(self, torch: Any) -> None:
         self._torch = torch
-        self._dtypes: dict[Any, str] = {torch.float32: "f32", torch.float16: "f16"}
+        self._dtypes: dict[Any, str] = {
+            torch.float32: "f32",
+            torch.float16: "f16",
+            torch.bfloat16: "bf16",
+        }
         self._by_name: dict[str, Any] = {name: dtype for dtype, name in self._dtypes.items()}
         # What torch.cuda.current_stream wraps into a Python object, at a tenth of its cost.
         self._raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
@@ -271,7 +274,7 @@ def _device_array(
 ) -> DeviceArray:
     handle = library.current_stream(like) if stream is None else stream
     view = library.view(like, handle)
-    if view.device is None or view.dtype not in DTYPE_BYTES:
-        raise CallError(f"expected f32 or f16 on a GPU, got {view.dtype or 'host memory'}")
-    notations = {name: notation for notation, name in DTYPE_NAMES.items()}
-    return DeviceArray.allocate(view.device, shape, notations[view.dtype], handle)
+    if view.device is None or view.dtype not in DTYPES:
+        expected = f"one of {', '.join(DTYPES)} on a GPU"
+        raise CallError(f"expected {expected}, got {view.dtype or 'host memory'}")
+    return DeviceArray.allocate(view.device, shape, numpy_type(view.dtype).name, handle)

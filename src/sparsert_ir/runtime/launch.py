@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import CallError, DeviceError
 from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.runtime.arrays import (
-    DTYPE_BYTES,
     ArrayLibrary,
     ArrayView,
     Wanted,
@@ -37,7 +37,7 @@ Extent: TypeAlias = tuple[int, int, int]
 class KernelSignature:
     """What a kernel computes on: `y[y_shape] = kernel(x[x_shape][, residual[y_shape]])`.
 
-    dtype:        element type of all arrays, "f32" or "f16".
+    dtype:        element type of all arrays, "f32", "f16" or "bf16".
     has_residual: whether there is a residual.
     alignment:    bytes; what the addresses of all arrays must be a multiple of.
     """
@@ -330,7 +330,7 @@ class ConstantArray:
 
 
 def _byte_count(shape: tuple[int, ...], dtype: str) -> int:
-    count = DTYPE_BYTES[dtype]
+    count = ELEMENT_BYTES[dtype]
     for extent in shape:
         count *= extent
     return count

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from sparsert_ir.element_types import Dtype
 from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.torch.filters import FilterLayer, Geometry
-from sparsert_ir.torch.framework import Dtype, Module, Tensor, dense_weight, dtype_for, nn
+from sparsert_ir.torch.framework import Module, Tensor, dense_weight, dtype_for, nn
 from sparsert_ir.torch.kernels import MAX_KERNELS
 from sparsert_ir.torch.layer import Activation, Epilogue, SparseLayer, residual_place
 from sparsert_ir.torch.module import SparseModule

@@ -13,7 +13,8 @@ from sparsert_ir.cpu_convolution_model import (
     predict_cpu_convolution,
 )
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
-from sparsert_ir.limits import ELEMENT_BYTES, LAUNCH_US, GpuLimits, limits_of
+from sparsert_ir.element_types import ELEMENT_BYTES
+from sparsert_ir.limits import LAUNCH_US, GpuLimits, limits_of
 from sparsert_ir.prediction import Product, predict_dense_us, predict_us
 from sparsert_ir.runtime.timing import time_launches
 from sparsert_ir.schedule import Schedule
@@ -131,8 +132,8 @@ def _is_copied(sparse: Module, columns: int) -> bool:
 
 def _math_mode(dense: Module, dtype: str, limits: GpuLimits) -> str:
     """The one in which torch multiplies; the faster one where it does not tell."""
-    if dtype == "f16":
-        return "f16"
+    if dtype != "f32":
+        return dtype
     backends = torch.backends
     switches = backends.cuda.matmul if isinstance(dense, torch.nn.Linear) else backends.cudnn
     try:

@@ -8,10 +8,11 @@ from functools import cached_property
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.convolution_compiler import compile_conv2d
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import Dtype, numpy_type
 from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.torch.framework import Dtype, Module, Tensor, numpy_array
+from sparsert_ir.torch.framework import Module, Tensor, numpy_array
 from sparsert_ir.torch.layer import Epilogue, describe
 from sparsert_ir.window import Pair, Window
 
@@ -86,7 +87,7 @@ class FilterLayer:
     @cached_property
     def matrix(self) -> SparseMatrix:
         """O x (I * height * width)."""
-        element = {"f32": "float32", "f16": "float16"}[self.dtype]
+        element = numpy_type(self.dtype)
         return filter_matrix(self.weight, self.geometry.groups, element)[0]
 
     @property

@@ -1,9 +1,10 @@
 """torch itself, untyped: the package is checked and tested without it, too."""
 
 from importlib import import_module
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import DTYPES, Dtype
 from sparsert_ir.errors import ArgumentError, MissingPackageError
 
 try:
@@ -18,23 +19,24 @@ nn: Any = torch.nn
 
 Tensor: TypeAlias = Any
 Module: TypeAlias = Any
-Dtype: TypeAlias = Literal["f32", "f16"]
-
-TENSOR_TYPES: dict[str, Any] = {"f32": torch.float32, "f16": torch.float16}
+TENSOR_TYPES: dict[str, Any] = {
+    "f32": torch.float32,
+    "f16": torch.float16,
+    "bf16": torch.bfloat16,
+}
 
 
 def dtype_for(weight: Tensor, dtype: Dtype | None) -> Dtype:
     """`dtype`, or that of the weight; ArgumentError where no kernel has it."""
     if dtype is None:
-        names: dict[Any, Dtype] = {torch.float32: "f32", torch.float16: "f16"}
-        dtype = names.get(weight.dtype)
+        dtype = next((name for name in DTYPES if TENSOR_TYPES[name] is weight.dtype), None)
         if dtype is None:
             raise ArgumentError(
-                f"dtype: expected a weight of float32 or float16, got {weight.dtype};"
-                ' choose with dtype="f32" or "f16"'
+                f"dtype: expected a weight of float32, float16 or bfloat16, got {weight.dtype};"
+                f" choose with dtype, one of {', '.join(DTYPES)}"
             )
     if dtype not in TENSOR_TYPES:
-        raise ArgumentError(f'dtype: expected "f32" or "f16", got {dtype!r}')
+        raise ArgumentError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     return dtype
 
 

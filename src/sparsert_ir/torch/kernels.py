@@ -11,6 +11,7 @@ from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.runtime.device import require_gpu
 from sparsert_ir.torch.framework import Tensor, torch
 from sparsert_ir.torch.layer import Layer
+from sparsert_ir.torch_matrices import host_array
 
 MAX_KERNELS = 8
 
@@ -173,7 +174,8 @@ def call_kernel(
 
 def _call(kernel: Callable[..., Any], x: Tensor, residual: Tensor | None, y: Tensor) -> None:
     if x.device.type == "cpu":
-        kernel(x.numpy(), None if residual is None else residual.numpy(), out=y.numpy())
+        added = None if residual is None else host_array(residual)
+        kernel(host_array(x), added, out=host_array(y))
         return
     inputs = (_aligned(x), None if residual is None else _aligned(residual))
     if _is_aligned(y):

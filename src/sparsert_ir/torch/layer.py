@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-import numpy as np
-
 from sparsert_ir.compiler import compile_spmm
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import Dtype, numpy_type
 from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.torch.framework import Dtype, Tensor, numpy_array
+from sparsert_ir.torch.framework import Tensor, numpy_array
 
 Activation: TypeAlias = Literal["relu"] | None
 Residual: TypeAlias = Literal["none", "before", "after"]
@@ -126,7 +125,7 @@ class SparseLayer:
         cls, weight: Tensor, bias: Tensor | None, epilogue: Epilogue, dtype: Dtype
     ) -> "SparseLayer":
         """Of a weight M x K and a bias, on any device. Raises MatrixError."""
-        matrix = SparseMatrix.of(weight, {"f32": np.float32, "f16": np.float16}[dtype])
+        matrix = SparseMatrix.of(weight, numpy_type(dtype))
         return cls(matrix, None if bias is None else numpy_array(bias.float()), epilogue, dtype)
 
     def __str__(self) -> str:

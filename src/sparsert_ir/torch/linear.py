@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from sparsert_ir.element_types import Dtype
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.torch.framework import Dtype, Module, Tensor, dense_weight, dtype_for, nn, torch
+from sparsert_ir.torch.framework import Module, Tensor, dense_weight, dtype_for, nn, torch
 from sparsert_ir.torch.kernels import MAX_KERNELS
 from sparsert_ir.torch.layer import Activation, Epilogue, SparseLayer
 from sparsert_ir.torch.module import SparseModule

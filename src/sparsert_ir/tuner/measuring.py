@@ -41,7 +41,7 @@ class WrongResultError(DeviceError):
 def host_measure(layer: "Layer") -> Measure:
     """Check on the CPU, then time calls in a row: the median."""
     reference = Reference.of(layer)
-    # numpy's float16 arithmetic is not used: only the kernel reads these.
+    # numpy's arithmetic of narrow types is not used: only the kernel reads these.
     y = np.full(reference.y.shape, np.nan, reference.x.dtype)
 
     def measure(binary: KernelBinary) -> Measured:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsert_ir.element_types import ROUNDOFF, SMALLEST, numpy_type
 from sparsert_ir.frontend import array_shapes
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from sparsert_ir.window import Window
 
 Array = npt.NDArray[Any]
-
-_ROUNDOFF = {"f32": 2.0**-24, "f16": 2.0**-11}
-_NUMPY_TYPES = {"f32": np.float32, "f16": np.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,7 @@ class Reference:
         the sum of the absolute products. Rounding errors are as often up as down.
         """
         random = np.random.default_rng(seed)
-        kind = _NUMPY_TYPES[layer.dtype]
+        kind = numpy_type(layer.dtype)
         x_shape, y_shape = array_shapes(layer)
         x = random.standard_normal(x_shape, np.float32).astype(kind)
         residual = None
@@ -49,8 +47,8 @@ class Reference:
         product, magnitude = _products(layer, x)
         y, magnitude = _epilogue(layer, product, magnitude, residual)
         roundings = 8 + 4 * np.sqrt(layer.matrix.row_lengths.max(initial=0))
-        bound = _ROUNDOFF[layer.dtype] * roundings * magnitude
-        return cls(x, residual, y, bound + np.finfo(x.dtype).smallest_subnormal)
+        bound = ROUNDOFF[layer.dtype] * roundings * magnitude
+        return cls(x, residual, y, bound + SMALLEST[layer.dtype])
 
     def explain(self, y: Array) -> str:
         """What is wrong with a computed y; "" if nothing is."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.limits import ELEMENT_BYTES
 
 _LARGEST_FILE = 64 * 2**20
 

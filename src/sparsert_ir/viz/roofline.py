@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.limits import ELEMENT_BYTES, GpuLimits, limits_of
+from sparsert_ir.limits import GpuLimits, limits_of
 from sparsert_ir.prediction import Product, issue_rate, predict_us
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.viz.canvas import (

@@ -5,7 +5,7 @@
 
 // NONE: error: sparsert-vectorize: schedule: columns_per_thread must be a whole number of 1 or more, got 0
 // POWER: error: sparsert-vectorize: schedule: columns_per_thread must be a power of two on a GPU, got 3
-// MULTIPLE: error: sparsert-vectorize: schedule: columns_per_thread = 16 needs a number of columns that is a multiple of it (or pairs of f16), got N = 8
+// MULTIPLE: error: sparsert-vectorize: schedule: columns_per_thread = 16 needs a number of columns that is a multiple of it (or pairs of 16 bits), got N = 8
 // TWICE: error: sparsert-vectorize: expected lanes of one column, got vector<2xf32>
 
 func.func @f(%x: tensor<4x8xf32>, %r: tensor<3x8xf32>) -> tensor<3x8xf32> {

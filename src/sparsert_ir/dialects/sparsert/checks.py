@@ -6,6 +6,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from xdsl.dialects.builtin import (
     AnyFloat,
+    BFloat16Type,
     DenseIntOrFPElementsAttr,
     Float16Type,
     Float32Type,
@@ -32,7 +33,8 @@ DENSE = base(DenseIntOrFPElementsAttr)
 TENSOR = base(TensorType)
 MEMREF = base(MemRefType)
 POINTER = base(LLVMPointerType)
-LANE = base(Float16Type) | base(Float32Type) | base(Float64Type) | base(VectorType)
+FLOAT = base(BFloat16Type) | base(Float16Type) | base(Float32Type) | base(Float64Type)
+LANE = FLOAT | base(VectorType)
 
 
 def expect(holds: bool, what: str, expected: object, got: object) -> None:
@@ -47,8 +49,8 @@ def check_element_type(dense: Dense, what: str, bits: int = 32) -> None:
 
 def check_float(element_type: Attribute, what: str) -> None:
     """The element types that the interpreter and the lowering know."""
-    known = isinstance(element_type, Float16Type | Float32Type | Float64Type)
-    expect(known, f"{what} of element type", "f16, f32 or f64", element_type)
+    known = isinstance(element_type, BFloat16Type | Float16Type | Float32Type | Float64Type)
+    expect(known, f"{what} of element type", "bf16, f16, f32 or f64", element_type)
 
 
 def check_number(element_type: Attribute, what: str) -> None:
@@ -137,10 +139,13 @@ def lane_element(lane: Attribute) -> AnyFloat:
     return cast(AnyFloat, lane.element_type if isinstance(lane, VectorType) else lane)
 
 
-def check_lanes(lanes: Sequence[SSAValue]) -> None:
-    """At least one lane, all of the same type."""
+def check_sums(lanes: Sequence[SSAValue]) -> None:
+    """At least one lane, all of the same type, in which numbers are added: not bf16."""
     expect(bool(lanes), "lanes, in number,", "1 or more", 0)
     check_lane(lanes[0].type)
+    element = lane_element(lanes[0].type)
+    added = not isinstance(element, BFloat16Type)
+    expect(added, "sums of element type", "f16, f32 or f64", element)
     for lane in lanes:
         expect(lane.type == lanes[0].type, "lanes all of type", lanes[0].type, lane.type)
 

@@ -7,9 +7,6 @@ points at the thread's first column.
 from collections.abc import Sequence
 
 from xdsl.dialects.builtin import (
-    Float16Type,
-    Float32Type,
-    Float64Type,
     IntegerAttr,
     IntegerType,
     UnitAttr,
@@ -19,7 +16,6 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
-    base,
     irdl_op_definition,
     opt_operand_def,
     opt_prop_def,
@@ -34,19 +30,18 @@ from sparsert_ir.dense import Dense, to_numpy
 from sparsert_ir.dialects.sparsert.attributes import ActivationAttr
 from sparsert_ir.dialects.sparsert.checks import (
     DENSE,
+    FLOAT,
     LANE,
     POINTER,
     check_element_type,
     check_float_elements,
     check_initial,
-    check_lanes,
     check_positive,
+    check_sums,
     expect,
     lane_width,
 )
 from sparsert_ir.dialects.sparsert.thread import check_run
-
-_FLOAT = base(Float16Type) | base(Float32Type) | base(Float64Type)
 
 
 @irdl_op_definition
@@ -67,7 +62,7 @@ class PtrAccumulateOp(IRDLOperation):
     x = var_operand_def(POINTER)
     guards = var_operand_def(IntegerType(1))
     initial = var_operand_def(LANE)
-    element_type = prop_def(_FLOAT)
+    element_type = prop_def(FLOAT)
     offsets = prop_def(DENSE)
     rows = prop_def(DENSE)
     values = prop_def(DENSE)
@@ -102,7 +97,7 @@ class PtrAccumulateOp(IRDLOperation):
         check_positive(self.fold, "fold")
         guarded = self.guard_numbers is not None
         check_run(self.offsets, self.rows, self.values, len(self.sums), nonnegative=not guarded)
-        check_lanes(self.sums)
+        check_sums(self.sums)
         check_initial(self.initial, self.sums)
         if self.guard_numbers is not None:
             check_guards(self.guard_numbers, self.values, len(self.guards), len(self.x))
@@ -141,7 +136,7 @@ class PtrWriteRowsOp(IRDLOperation):
     residual = var_operand_def(POINTER)
     second = opt_operand_def()
     sums = var_operand_def(LANE)
-    element_type = prop_def(_FLOAT)
+    element_type = prop_def(FLOAT)
     offsets = prop_def(DENSE)
     bias = opt_prop_def(DENSE)
     activation = opt_prop_def(ActivationAttr)
@@ -177,7 +172,7 @@ class PtrWriteRowsOp(IRDLOperation):
         expect(
             self.offsets.get_shape() == count, "offsets of shape", count, self.offsets.get_shape()
         )
-        check_lanes(self.sums)
+        check_sums(self.sums)
         _check_pointers(self.y, lane_width(self.sums[0].type))
         if self.residual:
             expect(

@@ -42,9 +42,9 @@ from sparsert_ir.dialects.sparsert.checks import (
     check_initial,
     check_lane,
     check_lane_of,
-    check_lanes,
     check_memory,
     check_positive,
+    check_sums,
     check_tiling,
     expect,
 )
@@ -315,7 +315,7 @@ class PanelProductOp(IRDLOperation):
         check_tiling(self.panels, self.splits, rows, columns)
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
-        check_lanes(self.sums)
+        check_sums(self.sums)
         if self.positions is not None:
             shape = self.positions.get_shape()
             per_panel = (self.panels.get_shape()[0], columns)
@@ -385,7 +385,7 @@ class AccumulateOp(IRDLOperation):
         _check_matrix(self.x, "x", self.window, 1)
         check_positive(self.fold, "fold")
         check_run(self.columns, self.rows, self.values, len(self.sums))
-        check_lanes(self.sums)
+        check_sums(self.sums)
         check_initial(self.initial, self.sums)
         kind = cast(MemRefType[Attribute], self.x.type)
         limit = kind.get_shape()[0] if self.window is None else self.window.data.depth
@@ -485,7 +485,7 @@ class WritePanelOp(IRDLOperation):
         expect(len(self.panels.get_shape()) == 2, "panels of rank", 2, len(self.panels.get_shape()))
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
-        check_lanes(self.sums)
+        check_sums(self.sums)
         highest = int(to_numpy(self.panels).max(initial=-1))
         expect(highest < shape[0], "rows below", shape[0], highest)
         if self.bias is not None:
@@ -538,7 +538,7 @@ class WriteRowsOp(IRDLOperation):
             (len(self.sums),),
             self.rows.get_shape(),
         )
-        check_lanes(self.sums)
+        check_sums(self.sums)
         highest = int(to_numpy(self.rows).max(initial=-1))
         expect(highest < y_rows, "rows below", y_rows, highest)
         if self.bias is not None:

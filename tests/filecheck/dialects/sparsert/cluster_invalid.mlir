@@ -9,7 +9,7 @@ func.func @f(%s: memref<1xi64, 3 : i64>, %i: memref<4x8xf32>, %n: index) {
 // -----
 
 func.func @f(%s: memref<1xi64, 3 : i64>, %i: memref<4x8xi32, 3 : i64>, %n: index) {
-  // expected-error@+1 {{'sparsert.open_inbox': expected an inbox of element type f16, f32 or f64, got i32}}
+  // expected-error@+1 {{'sparsert.open_inbox': expected an inbox of element type bf16, f16, f32 or f64, got i32}}
   sparsert.open_inbox %s for %n rows of %i : memref<4x8xi32, 3 : i64>
   func.return
 }

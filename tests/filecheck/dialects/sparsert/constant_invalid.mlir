@@ -113,7 +113,7 @@ func.func @f() {
 // -----
 
 func.func @f() {
-  // expected-error@+1 {{'sparsert.constant': expected values of element type f16, f32 or f64, got i32}}
+  // expected-error@+1 {{'sparsert.constant': expected values of element type bf16, f16, f32 or f64, got i32}}
   %w = sparsert.constant row_offsets dense<[0, 1]> : tensor<2xi32> column_indices dense<0> : tensor<1xi32> values dense<1> : tensor<1xi32> : tensor<1x4xi32, #sparsert.csr>
   func.return
 }

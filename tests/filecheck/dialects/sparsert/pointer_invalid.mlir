@@ -65,7 +65,7 @@ func.func @f(%y: !llvm.ptr<1>, %s: f32) {
 // -----
 
 func.func @f(%y: !llvm.ptr<1>, %s: f32) {
-  // expected-error@+1 {{'sparsert.ptr_write_rows': expected bias of element type f16, f32 or f64, got bf16}}
-  sparsert.ptr_write_rows %s to %y f32 offsets dense<0> : tensor<1xi32> bias dense<1.0> : tensor<1xbf16> : f32 -> !llvm.ptr<1>
+  // expected-error@+1 {{'sparsert.ptr_write_rows': expected bias of element type bf16, f16, f32 or f64, got i32}}
+  sparsert.ptr_write_rows %s to %y f32 offsets dense<0> : tensor<1xi32> bias dense<1> : tensor<1xi32> : f32 -> !llvm.ptr<1>
   func.return
 }

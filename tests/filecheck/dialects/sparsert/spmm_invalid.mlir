@@ -64,9 +64,9 @@ func.func @f(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x4xf32>) {
 
 // -----
 
-func.func @f(%w: tensor<2x3xbf16, #sparsert.csr>, %x: tensor<3x8xbf16>) {
-  // expected-error@+1 {{'sparsert.spmm': expected a weight of element type f16, f32 or f64, got bf16}}
-  %0 = sparsert.spmm %w, %x : tensor<2x3xbf16, #sparsert.csr>, tensor<3x8xbf16> -> tensor<2x8xbf16>
+func.func @f(%w: tensor<2x3xi32, #sparsert.csr>, %x: tensor<3x8xi32>) {
+  // expected-error@+1 {{'sparsert.spmm': expected a weight of element type bf16, f16, f32 or f64, got i32}}
+  %0 = sparsert.spmm %w, %x : tensor<2x3xi32, #sparsert.csr>, tensor<3x8xi32> -> tensor<2x8xi32>
   func.return
 }
 

@@ -249,7 +249,7 @@ func.func @f(%w: tensor<1x4xf16, #sparsert.csr>, %x: memref<4x8xf16>, %i: index)
 // -----
 
 func.func @f(%m: memref<4x8xi64>, %i: index) {
-  // expected-error@+1 {{'sparsert.load_columns': expected a memref of element type f16, f32 or f64, got i64}}
+  // expected-error@+1 {{'sparsert.load_columns': expected a memref of element type bf16, f16, f32 or f64, got i64}}
   %0 = sparsert.load_columns %m[%i, %i] : memref<4x8xi64>, vector<2xi64>
   func.return
 }
@@ -313,8 +313,8 @@ func.func @f(%m: memref<4x4x4xf32>, %i: index) {
 // -----
 
 func.func @f(%m: memref<4x8xf32>, %i: index) {
-  // expected-error@+1 {{'sparsert.accumulate': expected values of element type f16, f32 or f64, got bf16}}
-  %s = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xbf16> : memref<4x8xf32> -> f32
+  // expected-error@+1 {{'sparsert.accumulate': expected values of element type bf16, f16, f32 or f64, got i32}}
+  %s = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1> : tensor<1xi32> : memref<4x8xf32> -> f32
   func.return
 }
 
@@ -345,7 +345,7 @@ func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
 // -----
 
 func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
-  // expected-error@+1 {{'sparsert.write_rows': expected bias of element type f16, f32 or f64, got i32}}
+  // expected-error@+1 {{'sparsert.write_rows': expected bias of element type bf16, f16, f32 or f64, got i32}}
   sparsert.write_rows %s to %y[%i] rows dense<0> : tensor<1xi32> bias dense<1> : tensor<1xi32> : f32 -> memref<3x8xf32>
   func.return
 }
@@ -355,5 +355,13 @@ func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
 func.func @f(%y: memref<3x8xf32>, %i: index) {
   // expected-error@+1 {{'sparsert.write_rows': expected lanes, in number, 1 or more, got 0}}
   "sparsert.write_rows"(%y, %i) <{rows = dense<> : tensor<0xi32>, operandSegmentSizes = array<i32: 1, 1, 0, 0>}> : (memref<3x8xf32>, index) -> ()
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xbf16, #sparsert.csr>, %x: memref<4x8xbf16>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected sums of element type f16, f32 or f64, got bf16}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xbf16, #sparsert.csr>, memref<4x8xbf16> -> bf16, bf16
   func.return
 }

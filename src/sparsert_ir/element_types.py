@@ -1,0 +1,72 @@
+"""Element types of layers, of x, y, the residual and the weight's values: names and facts."""
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sparsert_ir.dense import Array
+
+Dtype: TypeAlias = Literal["f32", "f16", "bf16"]
+
+DTYPES: tuple[Dtype, ...] = ("f32", "f16", "bf16")
+
+ELEMENT_BYTES: dict[str, int] = {"f32": 4, "f16": 2, "bf16": 2}
+
+ROUNDOFF: dict[str, float] = {"f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
+"""The largest relative error of rounding to an element type, where it does not underflow."""
+
+SMALLEST: dict[str, float] = {"f32": 2.0**-149, "f16": 2.0**-24, "bf16": 2.0**-133}
+"""The smallest number above 0 of an element type."""
+
+BF16_FROM = 80
+"""Compute capability (times ten) from which GPUs convert bf16."""
+
+_NUMPY_NAMES = {"f32": "float32", "f16": "float16"}
+
+
+def numpy_type(dtype: str) -> "np.dtype[Any]":
+    """numpy's element type, which for bf16 is that of the package ml_dtypes."""
+    import numpy as np
+
+    return bfloat16() if dtype == "bf16" else np.dtype(_NUMPY_NAMES[dtype])
+
+
+def bfloat16() -> "np.dtype[Any]":
+    """numpy's element type of bf16: the upper half of an f32."""
+    import ml_dtypes
+    import numpy as np
+
+    return np.dtype(ml_dtypes.bfloat16)
+
+
+def is_real(kind: "np.dtype[Any]") -> bool:
+    """Whether numpy's element type holds real numbers or truth values."""
+    return kind.kind in "fiub" or is_bfloat16(kind)
+
+
+def is_bfloat16(kind: "np.dtype[Any]") -> bool:
+    """Whether it is ml_dtypes' type, without importing that."""
+    return kind.name == "bfloat16"
+
+
+def rounded(values: "Array", kind: "np.dtype[Any]") -> "Array":
+    """The nearest numbers of numpy's element type `kind`, ties to even; infinity where they are
+    too large. Rounds once, where ml_dtypes goes from f64 to bf16 by way of f32.
+    """
+    import numpy as np
+
+    if not is_bfloat16(kind) or values.dtype.kind != "f" or values.dtype.itemsize < 8:
+        return values.astype(kind)
+    # To odd in f32 first, and then to nearest, equals one rounding (see interpreter.multiply_add).
+    narrow = values.astype(np.float32)
+    beyond = np.abs(narrow.astype(np.float64)) > np.abs(values)
+    towards_zero = np.where(beyond, np.nextafter(narrow, np.float32(0)), narrow)
+    inexact = (towards_zero.astype(np.float64) != values) & np.isfinite(narrow)
+    odd = towards_zero.view(np.int32) | inexact
+    return odd.astype(np.int32).view(np.float32).astype(kind)
+
+
+def default_accumulation(dtype: str) -> Literal["plain", "f32"]:
+    """How products are added unless a schedule says otherwise: in f32."""
+    return "plain" if dtype == "f32" else "f32"
