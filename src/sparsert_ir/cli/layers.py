@@ -138,6 +138,8 @@ def compile_layer(layer: "Layer", options: argparse.Namespace, target: str) -> A
     """The kernel."""
     from sparsert_ir import compiler
     from sparsert_ir.budget import CODE_BUDGET
+    from sparsert_ir.tuner.progress import waiting_bar
 
     budget = CODE_BUDGET if options.code_budget is None else options.code_budget
-    return compiler.compile_layer(layer, target, layer.schedule, options.lowering, budget)
+    with waiting_bar("compiling"):
+        return compiler.compile_layer(layer, target, layer.schedule, options.lowering, budget)

@@ -24,9 +24,13 @@ class Outcome:
 
 def call(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
     """Compute y once on an array full of NaN, then time repeated calls."""
-    if kernel.target == "cpu":
-        return _on_cpu(kernel, x, residual, y_shape)
-    return _on_gpu(kernel, x, residual, y_shape)
+    from sparsert_ir.tuner.progress import waiting_bar
+
+    # The first call on a GPU assembles the kernel.
+    with waiting_bar("running"):
+        if kernel.target == "cpu":
+            return _on_cpu(kernel, x, residual, y_shape)
+        return _on_gpu(kernel, x, residual, y_shape)
 
 
 def _on_cpu(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
