@@ -72,7 +72,7 @@ class Summary:
     """Geometric means over the cases of one group.
 
     ratios:      by peer, with how many cases count and the smallest ratio.
-    model_ratio: time of the model's choice over the tuned one's.
+    model_ratio: time of the model's choice over the tuned one's, where others were tried.
     """
 
     group: tuple[str, float, str]
@@ -104,7 +104,11 @@ def _summary(group: tuple[str, float, str], members: list[CaseResult]) -> Summar
         len(members),
         geometric_mean([one for member in members if (one := member.floor_fraction) is not None]),
         geometric_mean(
-            [member.model_us / member.us for member in members if member.us and member.model_us]
+            [
+                member.model_us / member.us
+                for member in members
+                if member.us and member.model_us and member.candidates > 1
+            ]
         ),
         ratios,
     )
