@@ -14,9 +14,9 @@ import sparsert_ir
 from sparsert_ir import Kernel
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.runtime.device import find_gpu, probe_gpus, require_gpu
+from sparsert_ir.runtime.device_copies import DeviceCopy, OwnStream
 from sparsert_ir.runtime.timing import time_launches
 from sparsert_ir.schedule_knobs import knobs_in_use
-from sparsert_ir.tuner.device_arrays import DeviceCopy, OwnStream
 
 PTX_TARGET = "sm_90"
 """What PTX is written for where there is no GPU."""

@@ -316,3 +316,17 @@ def test_digests_are_of_the_members(tmp_path: Path) -> None:
     members = unpack(tmp_path / "k")
     digests = json.loads(members[MANIFEST])["digests"]
     assert digests == {"kernel.ptx": sha256(members["kernel.ptx"])}
+
+
+def test_what_runs_a_stored_kernel_on_a_gpu_imports_no_compiler() -> None:
+    script = """
+import sys
+sys.modules["xdsl"] = sys.modules["llvmlite"] = None
+import sparsert_ir.cli.running
+import sparsert_ir.runtime.device_copies
+import sparsert_ir.runtime.launch
+import sparsert_ir.runtime.timing
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""

@@ -134,7 +134,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "cluster of 8": {"cluster": 8, "rows_per_panel": 32},
     "cluster with K groups": {"cluster": 4, "k_groups": 4, "threads": 32},
     "cluster of more blocks than rows": {"cluster": 8, "k_groups": 2, "rows_per_panel": 3},
-    "cluster with sums beyond 48 KB": {"cluster": 2, "rows_per_panel": 64, "threads": 256},
+    "cluster with sums beyond 48 KB": {"cluster": 2, "rows_per_panel": 64, "threads": 512},
     "cluster, all": {
         "cluster": 2,
         "k_groups": 3,

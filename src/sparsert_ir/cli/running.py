@@ -41,8 +41,8 @@ def _on_cpu(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, .
 
 def _on_gpu(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
     from sparsert_ir.runtime.device import require_gpu
+    from sparsert_ir.runtime.device_copies import DeviceCopy, OwnStream
     from sparsert_ir.runtime.timing import time_launches
-    from sparsert_ir.tuner.device_arrays import DeviceCopy, OwnStream
 
     gpu = require_gpu()
     stream = OwnStream(gpu)

@@ -1,4 +1,4 @@
-"""Arrays on a GPU without any array library: what the tuner's calls need."""
+"""Arrays on a GPU without any array library: for timing and for files of kernels."""
 
 import contextlib
 from typing import Any
@@ -20,7 +20,7 @@ class DeviceCopy:
         self.shape, self.dtype = array.shape, array.dtype
         self._bytes = array.nbytes
         with current_gpu(gpu.ordinal):
-            doing = f"allocating {array.nbytes} bytes on GPU {gpu.ordinal} for tuning"
+            doing = f"allocating {array.nbytes} bytes on GPU {gpu.ordinal}"
             self._pointer = int(check(load_driver().cuMemAlloc(max(1, array.nbytes)), doing))
         self.write(array)
 
@@ -77,7 +77,7 @@ class OwnStream:
     def wait(self) -> None:
         """Return when all its work is done; raises DeviceError for work that failed."""
         with current_gpu(self._gpu.ordinal):
-            check(load_driver().cuStreamSynchronize(self._stream), "running a candidate")
+            check(load_driver().cuStreamSynchronize(self._stream), "waiting for a stream")
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception), current_gpu(self._gpu.ordinal):

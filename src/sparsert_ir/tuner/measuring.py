@@ -66,7 +66,7 @@ def gpu_measure(layer: "Layer", ordinal: int | None = None) -> Measure:
     Raises NoDeviceError, and DeviceMemoryError where the arrays do not fit.
     """
     from sparsert_ir.runtime.device import require_gpu
-    from sparsert_ir.tuner.device_arrays import DeviceCopy, OwnStream
+    from sparsert_ir.runtime.device_copies import DeviceCopy, OwnStream
 
     gpu = require_gpu(ordinal)
     reference = Reference.of(layer)
