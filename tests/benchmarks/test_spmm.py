@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def result_of(us: float, peer_us: float | None, *, ok: bool = True) -> CaseResul
         floor_us=1.0,
         us=us,
         model_us=2 * us,
+        candidates=2,
         peers={"p": PeerResult(peer_us, ok=ok)},
     )
 
@@ -88,6 +90,8 @@ def test_means_are_geometric_and_leave_out_what_is_missing_or_wrong() -> None:
     assert summary.cases == 4
     assert summary.ratios["p"] == (pytest.approx(4), 2, 2)
     assert summary.model_ratio == pytest.approx(2)
+    (alone,) = summaries([replace(members[0], candidates=1)])
+    assert alone.model_ratio is None
     assert geometric_mean([]) is None
 
 
