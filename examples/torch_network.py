@@ -1,10 +1,11 @@
 """Prune a whole network, let sparse kernels do the layers that pay, check it and time it.
 
     python examples/torch_network.py
-    python examples/torch_network.py --size 128 --sparsity 0.95 --compile
+    python examples/torch_network.py --network resnet-50 --size 128 --sparsity 0.95 --compile
 
-The network has the layers of MobileNetV1 (A. Howard et al., "MobileNets", 2017) with made-up
-weights; the 1x1 convolutions are pruned by magnitude. On this machine's CPU, one image at a time.
+The networks have the layers of MobileNetV1 and ResNet-50 (benchmarks/network_models.py), with
+made-up weights pruned by magnitude: all convolutions but depthwise ones and the first. On this
+machine's CPU, one image at a time.
 """
 
 import argparse
@@ -13,52 +14,17 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-torch: Any = import_module("torch")
-nn: Any = torch.nn
-sparse: Any = import_module("sparsert_ir.torch")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-STAGES = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2))
-"""(Output channels, stride) of each pair of a depthwise and a 1x1 convolution but the last."""
+torch: Any = import_module("torch")
+sparse: Any = import_module("sparsert_ir.torch")
+models: Any = import_module("network_models")
+
 _TIMED_SECONDS = 1.0
 _TOLERANCE = 1e-4
-
-
-def convolution(inputs: int, outputs: int, size: int, stride: int, groups: int = 1) -> list[Any]:
-    """With batch norm and ReLU."""
-    padding = size // 2
-    layer = nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups, bias=False)
-    return [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
-
-
-def mobilenet() -> Any:
-    """3 x size x size -> 1000."""
-    layers, channels = convolution(3, 32, 3, 2), 32
-    for outputs, stride in (*STAGES, (1024, 1)):
-        layers += convolution(channels, channels, 3, stride, groups=channels)
-        layers += convolution(channels, outputs, 1, 1)
-        channels = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000))
-
-
-def prune(model: Any, sparsity: float) -> None:
-    """Zero the smallest weights of each 1x1 convolution."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
-            weight = module.weight.data
-            smallest = weight.abs().flatten().kthvalue(round(sparsity * weight.numel())).values
-            weight[weight.abs() <= smallest] = 0
-
-
-def settle(model: Any, images: Any) -> None:
-    """Give batch norm the statistics of some images, as training would."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None
-    with torch.no_grad():
-        model.train()(images)
-    model.eval()
 
 
 def milliseconds(run: Callable[[], Any]) -> float:
@@ -79,18 +45,16 @@ def largest_error(result: Any, exact: Any) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="A pruned MobileNetV1, dense and sparse")
+    parser = argparse.ArgumentParser(description="A pruned network, dense and sparse")
+    parser.add_argument("--network", choices=sorted(models.NETWORKS), default="mobilenet-v1")
     parser.add_argument("--size", type=int, default=224, help="height and width of the image")
-    parser.add_argument("--sparsity", type=float, default=0.9, help="zeros in 1x1 convolutions")
+    parser.add_argument("--sparsity", type=float, default=0.9, help="zeros in pruned layers")
     parser.add_argument("--compile", action="store_true", help="time torch.compile, too (minutes)")
     parser.add_argument("--threads", type=int, default=1, help="of dense and sparse layers")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    model = mobilenet()
-    prune(model, options.sparsity)
-    settle(model, torch.randn(16, 3, options.size, options.size))
+    model = models.pruned_network(options.network, options.sparsity, options.size)
     image = torch.randn(1, 3, options.size, options.size)
 
     with torch.inference_mode():

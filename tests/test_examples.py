@@ -65,9 +65,11 @@ def test_custom_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
-def test_torch_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", ["mobilenet-v1", "resnet-50"])
+def test_torch_network(tmp_path: Path, network: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
-    done = run_example("torch_network.py", "--size", "64", cwd=tmp_path)
+    arguments = ("--network", network, "--size", "64")
+    done = run_example("torch_network.py", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "layers are sparse, for cpu" in done.stdout
     assert "all within 0.0001 of float64" in done.stdout
