@@ -1,6 +1,7 @@
 """`sparsify` changes what a model costs, never what it computes, and reports what it did."""
 
 import copy
+import shutil
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -170,6 +171,19 @@ def test_residuals_of_blocks_in_a_row() -> None:
 
 Add: TypeAlias = Callable[[Any, Any], Any]
 """Of a convolution and an x; same channels, same size."""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torch_compile_takes_the_new_model() -> None:
+    """With its own backend, and batches of other sizes."""
+    blocks = [residual_block(stride=2), models.Bottleneck(32, 8), nn.Flatten(2)]
+    model = nn.Sequential(*blocks, models.pruned(nn.Linear(12, 40))).eval()
+    fast, report = sparse.sparsify(model, example_inputs=(images(),), decide_by="sparsity")
+    assert len(report.taken) == 6
+    compiled = torch.compile(fast, fullgraph=True)
+    for count in (2, 3, 5):
+        check_equal(compiled, model, images(count))
 
 
 class Adding(nn.Module):
