@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import cast
 
 from xdsl.context import Context
@@ -21,7 +22,13 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.dense import Dense
 from sparsert_ir.dialects import gpu, nvvm
-from sparsert_ir.dialects.sparsert import AccumulateOp, AsyncCopyOp, LoadColumnsOp, WriteRowsOp
+from sparsert_ir.dialects.sparsert import (
+    AccumulateOp,
+    AsyncCopyOp,
+    BulkCopyOp,
+    LoadColumnsOp,
+    WriteRowsOp,
+)
 from sparsert_ir.errors import IRError
 from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.lowering.async_copies import ASYNC_COPIES
@@ -75,9 +82,10 @@ class ConvertToLLVM(ModulePass):
 
 def _convert_all(block: Block, target: Target) -> None:
     changing = _changing_arguments(block)
+    dynamic = _asked_for_at_launch(block, target)
     for op in list(block.ops):
         if isinstance(op, memref.GlobalOp):
-            _replace(op, _convert_global(op, target))
+            _replace(op, _convert_global(op, target, op is dynamic))
         elif isinstance(op, gpu.FuncOp | func.FuncOp) and op.body.blocks:
             _replace(op, _convert_function(op, target, changing))
 
@@ -90,16 +98,28 @@ def _replace(old: Operation, new: Operation) -> None:
     old.erase(safe_erase=False)
 
 
-def _convert_global(op: memref.GlobalOp, target: Target) -> llvm.GlobalOp:
+def _asked_for_at_launch(block: Block, target: Target) -> memref.GlobalOp | None:
+    """The largest workgroup memory, where all together is more than a kernel can declare."""
+    space_of = FunctionLowering(target, {}).space_of
+    shared = [
+        op for op in block.ops if isinstance(op, memref.GlobalOp) and space_of(op.type) == WORKGROUP
+    ]
+    if sum(map(_byte_count, shared)) <= STATIC_SHARED_MEMORY:
+        return None
+    return max(shared, key=_byte_count)
+
+
+def _byte_count(op: memref.GlobalOp) -> int:
+    """Of one array; each starts where the tables' alignment allows."""
+    size = prod(op.type.get_shape()) * element_bytes(op.type.element_type)
+    return -(-size // _TABLE_ALIGNMENT) * _TABLE_ALIGNMENT
+
+
+def _convert_global(op: memref.GlobalOp, target: Target, dynamic: bool) -> llvm.GlobalOp:
     lowering = FunctionLowering(target, {})
-    size = 1
-    for extent in op.type.get_shape():
-        size *= extent
-    kind = llvm.LLVMArrayType(size, op.type.element_type)
+    kind = llvm.LLVMArrayType(prod(op.type.get_shape()), op.type.element_type)
     data = cast(Attribute, op.initial_value)
     value = cast(Dense, data) if isinstance(data, DenseIntOrFPElementsAttr) else None
-    byte_count = size * element_bytes(op.type.element_type)
-    dynamic = lowering.space_of(op.type) == WORKGROUP and byte_count > STATIC_SHARED_MEMORY
     return llvm.GlobalOp(
         kind,
         op.sym_name,
@@ -167,7 +187,7 @@ def _is_only_read(value: SSAValue) -> bool:
     """Whether `value` is a memref that every use only loads from."""
     return isinstance(value.type, MemRefType) and all(
         isinstance(use.operation, memref.LoadOp | LoadColumnsOp | AccumulateOp)
-        or (isinstance(use.operation, AsyncCopyOp) and use.operation.x is value)
+        or (isinstance(use.operation, AsyncCopyOp | BulkCopyOp) and use.operation.x is value)
         or (isinstance(use.operation, WriteRowsOp) and use.operation.residual is value)
         or (
             isinstance(use.operation, memref.CollapseShapeOp)

@@ -36,6 +36,7 @@ from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu_facts import BLOCK_THREADS, CONSTANT, STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction, product_functions
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.staging import insert_if
 
 PARTIAL_SUMS = "partial_sums"
 INBOX, SIGNAL_NAME = "inbox", "signal"
@@ -259,7 +260,7 @@ class KernelBuilder:
         """
         column, inside, tile = lane
         sums = self._panel_product(code, block, code.select(inside, column, tile), where, tile)
-        code.when(inside, lambda inner: _do(inner, self._write_panel(block, sums, column, where)))
+        insert_if(code, inside, self._write_panel(block, sums, column, where))
 
     def _write_panel(
         self, block: Block, sums: Values, column: SSAValue, where: Position
@@ -473,10 +474,6 @@ class PartialSums:
     column: SSAValue
 
 
-def _do(code: Code, op: Operation) -> None:
-    code.do(op)
-
-
 def _check_staging(schedule: Schedule) -> None:
     if schedule.staging == "none":
         return
@@ -489,6 +486,11 @@ def _check_staging(schedule: Schedule) -> None:
         raise ScheduleError(
             "schedule: with staging, stages must be 2 or more, one buffer that is read and others"
             f" that are filled, got {schedule.stages}"
+        )
+    if schedule.staging == "bulk" and schedule.column_tiles > 1:
+        raise ScheduleError(
+            "schedule: with staging = bulk, a block has one column tile, since the signals of its"
+            f" buffers count once: column_tiles must be 1, got {schedule.column_tiles}"
         )
 
 

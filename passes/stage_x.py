@@ -5,7 +5,7 @@ from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, MemRefType, ModuleOp, i32
+from xdsl.dialects.builtin import AnyFloat, MemRefType, ModuleOp, i32, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
@@ -14,8 +14,6 @@ from sparsert_ir.building import Code, Values, array_type, constant_table, workg
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import (
-    AsyncCommitOp,
-    AsyncWaitOp,
     PanelProductOp,
     ScheduleAttr,
     lane_element,
@@ -26,10 +24,13 @@ from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.passes.partition import constant_weight
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.x_stages import StageCopy, StagePlan, elements_per_copy, plan_stages
+from sparsert_ir.x_intake import AsyncIntake, BulkIntake, Intake, StagedBlock
+from sparsert_ir.x_stages import StagePlan, plan_stages
 
 X_STAGES = "x_stages"
 STAGED_ROWS = "staged_rows"
+SIGNALS = "signals"
+_SIGNAL_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class StageX(ModulePass):
     """Cut each `panel_product` of a `tile` into steps of `rows_per_stage` rows of x. All threads of
     the block copy a step's rows to workgroup memory, `stages` - 1 steps ahead, and every panel of
     the block multiplies them from there, going on from the sums of the step before. Rows that no
-    panel of the block needs are not copied.
+    panel of the block needs are not copied. Copies are of up to 16 bytes by all threads (staging =
+    async) or of whole rows by one warp (bulk).
 
     shared_memory: bytes that a block can have.
 
@@ -70,7 +72,7 @@ class StageX(ModulePass):
 
 @dataclass(frozen=True)
 class _StagedProduct:
-    """width: columns of the block. count: elements that one copy takes."""
+    """width: columns of the block."""
 
     product: PanelProductOp
     tile: SSAValue
@@ -78,7 +80,6 @@ class _StagedProduct:
     plan: StagePlan
     rows_per_stage: int
     width: int
-    count: int
 
     @classmethod
     def of(cls, kernel: gpu.FuncOp, product: PanelProductOp) -> "_StagedProduct":
@@ -93,10 +94,8 @@ class _StagedProduct:
         panels = to_numpy(product.panels)
         matrix = offsets, indices, depth
         plan = plan_stages(matrix, panels, schedule.panels_per_block, rows, schedule.stages)
-        kind = cast(MemRefType[AnyFloat], product.x.type)
         width = schedule.threads * lane_width(product.sums[0].type)
-        count = elements_per_copy(kind.element_type, kind.get_shape()[1], width)
-        return cls(product, product.tile, schedule, plan, rows, width, count)
+        return cls(product, product.tile, schedule, plan, rows, width)
 
     @property
     def _x_type(self) -> MemRefType[AnyFloat]:
@@ -108,6 +107,10 @@ class _StagedProduct:
         return array_type([rows, self.width], self._x_type.element_type, WORKGROUP)
 
     @property
+    def _signals_type(self) -> MemRefType[Attribute]:
+        return array_type([self.schedule.stages], i64, WORKGROUP)
+
+    @property
     def _table_type(self) -> MemRefType[Attribute]:
         return array_type(self.plan.rows.shape, i32)
 
@@ -115,6 +118,8 @@ class _StagedProduct:
         """Raise ScheduleError where the buffers do not fit."""
         rows, width = self._buffers_type.get_shape()
         size = rows * width * self._x_type.element_type.bitwidth // 8
+        if self.schedule.staging == "bulk":
+            size += self.schedule.stages * _SIGNAL_BYTES
         if size > shared_memory:
             raise ScheduleError(
                 f"schedule: staged x must fit in {shared_memory} bytes of workgroup memory, got"
@@ -123,6 +128,8 @@ class _StagedProduct:
 
     def globals(self) -> list[Operation]:
         tables: list[Operation] = [workgroup_buffer(X_STAGES, self._buffers_type)]
+        if self.schedule.staging == "bulk":
+            tables.append(workgroup_buffer(SIGNALS, self._signals_type))
         if not self.plan.takes_all:
             tables.append(constant_table(STAGED_ROWS, to_dense(self.plan.rows)))
         return tables
@@ -133,20 +140,21 @@ class _StagedProduct:
         code = Code(InsertPoint.before(product))
         staged = code.table(X_STAGES, self._buffers_type)
         place = code.insert(arith.SubiOp(product.column, self.tile))
-        copy = self._copy(code, staged)
+        intake = self._intake(code, staged)
         steps = code.index(self.plan.steps)
+        intake.open(code)
         for step in range(schedule.stages - 1):
             if step < self.plan.steps:
-                copy.write(code, code.index(step))
-            code.do(AsyncCommitOp())
+                intake.start(code, code.index(step))
+            intake.close(code)
 
         def one_step(inner: Code, step: SSAValue, sums: Values) -> Values:
-            inner.do(AsyncWaitOp(schedule.stages - 2))
+            intake.wait(inner, step)
             # Also: nobody reads the buffer of the step before any more.
             inner.do(gpu.BarrierOp())
             ahead = inner.add(step, inner.index(schedule.stages - 1))
-            inner.when(inner.compare(ahead, "ult", steps), lambda last: copy.write(last, ahead))
-            inner.do(AsyncCommitOp())
+            inner.when(inner.compare(ahead, "ult", steps), lambda last: intake.start(last, ahead))
+            intake.close(inner)
             return inner.do(self._step(staged, place, step, sums))
 
         lane = product.sums[0].type
@@ -158,7 +166,7 @@ class _StagedProduct:
         product.detach()
         product.erase()
 
-    def _copy(self, code: Code, staged: SSAValue) -> StageCopy:
+    def _intake(self, code: Code, staged: SSAValue) -> Intake:
         schedule = self.schedule
         dimension = "y" if schedule.block_order == "columns" else "x"
         thread = code.insert(gpu.ThreadIdOp("x"))
@@ -166,22 +174,21 @@ class _StagedProduct:
             slot = code.insert(gpu.ThreadIdOp("z"))
             thread = code.add(code.multiply(slot, code.index(schedule.threads)), thread)
         table = None if self.plan.takes_all else code.table(STAGED_ROWS, self._table_type)
-        depth, columns = self._x_type.get_shape()
-        return StageCopy(
+        block = StagedBlock(
             x=self.product.x,
             staged=staged,
             threads=schedule.block_threads,
             thread=thread,
-            columns=columns,
-            depth=depth,
             tile=self.tile,
             width=self.width,
-            count=self.count,
             rows_per_stage=self.rows_per_stage,
             stages=schedule.stages,
             table=table,
-            block=code.insert(gpu.BlockIdOp(dimension)),
+            number=code.insert(gpu.BlockIdOp(dimension)),
         )
+        if schedule.staging == "bulk":
+            return BulkIntake(block, code.table(SIGNALS, self._signals_type))
+        return AsyncIntake(block)
 
     def _step(
         self, staged: SSAValue, place: SSAValue, step: SSAValue, sums: Values

@@ -25,7 +25,7 @@ _KNOB_WORDS: dict[str, tuple[str, ...]] = {
     "permutation": ("balanced", "clustered"),
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
-    "staging": ("none", "copy", "async"),
+    "staging": ("none", "copy", "async", "bulk"),
     "launch": ("serial", "overlapped"),
     "accumulation": ("plain", "folded", "f32"),
 }

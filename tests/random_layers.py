@@ -17,7 +17,7 @@ from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, ROUNDOFF, SMALLEST, Dtype, numpy_type
 from sparsert_ir.frontend import Layer, build_module
-from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, CLUSTERS_FROM
+from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, BULK_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes import PIPELINES
@@ -82,8 +82,10 @@ def cases(draw: st.DrawFn, pipeline: str, architecture: str = "sm_90") -> Case:
         assume(fits_block(schedule, min(rows, schedule.rows_per_panel)))
     if schedule is not None and architecture_number(architecture) < CLUSTERS_FROM:
         schedule = replace(schedule, launch="serial", cluster=1)
-    if schedule is not None and schedule.staging == "async":
+    if schedule is not None and schedule.staging in ("async", "bulk"):
         assume(architecture_number(architecture) >= ASYNC_COPY_FROM)
+        if architecture_number(architecture) < BULK_COPY_FROM:
+            schedule = replace(schedule, staging="async")
     return Case(
         rows=rows,
         depth=draw(size),
@@ -124,10 +126,11 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
     if not gpu:
         return replace(schedule, staging=draw(st.sampled_from(("none", "copy"))))
     staged = draw(st.booleans()) and (dtype == "f32" or columns % 2 == 0)
+    whole_rows = columns * (4 if dtype == "f32" else 2) % 16 == 0
     if staged:
         schedule = replace(
             schedule,
-            staging="async",
+            staging=draw(st.sampled_from(("async", "bulk") if whole_rows else ("async",))),
             stages=draw(st.integers(2, 4)),
             rows_per_stage=draw(st.sampled_from((1, 4, 7))),
         )
@@ -135,13 +138,13 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
         dtype == "f32" or schedule.accumulation != "plain" or schedule.columns_per_thread > 1
     )
     cluster = draw(st.sampled_from((1, 1, 2, 4, 8))) if whole_words and not staged else 1
-    threads = (2, 8, 32, 64) if staged else (1, 3, 8, 32, 64)
+    threads = (8, 32, 64) if staged else (1, 3, 8, 32, 64)
     return replace(
         schedule,
         k_groups=1 if staged else draw(st.integers(1, 5)),
         cluster=cluster,
         threads=draw(st.sampled_from(threads)),
-        column_tiles=1 if cluster > 1 else draw(st.integers(1, 3)),
+        column_tiles=1 if cluster > 1 or schedule.staging == "bulk" else draw(st.integers(1, 3)),
         panels_per_block=draw(st.integers(1, 4)),
         block_order=draw(st.sampled_from(("columns", "panels"))),
         stores=draw(st.sampled_from(("cached", "streaming"))),

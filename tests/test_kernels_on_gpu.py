@@ -19,7 +19,7 @@ from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.errors import CallError
-from sparsert_ir.gpu_facts import CLUSTERS_FROM
+from sparsert_ir.gpu_facts import BULK_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.matrix_files.load import load_layer
 from sparsert_ir.runtime.device import Gpu, require_gpu
 from sparsert_ir.runtime.transfer import from_gpu, to_gpu
@@ -219,6 +219,25 @@ def test_a_chain_of_overlapping_clusters_is_exact(cluster: int) -> None:
         kernel(ring[step % 2], out=ring[(step + 1) % 2])
         expected = weight @ expected
     np.testing.assert_array_equal(from_gpu(ring[0]), expected)
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [208, 1000])
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {},
+        {"panels_per_block": 4, "rows_per_stage": 40},
+        {"threads": 32, "columns_per_thread": 4, "stages": 2, "rows_per_stage": 5},
+        {"threads": 128, "launch": "overlapped", "permutation": "clustered", "stages": 5},
+    ],
+)
+def test_x_staged_by_whole_rows_is_exact(dtype: Any, columns: int, knobs: dict[str, Any]) -> None:
+    if architecture_number(require_gpu().arch) < BULK_COPY_FROM:
+        pytest.skip(f"bulk copies need sm_{BULK_COPY_FROM}")
+    schedule = Schedule(staging="bulk", **knobs)
+    check_exact(whole_numbers(layer_case(dtype, schedule, columns)))
 
 
 @pytest.mark.usefixtures("gpu")

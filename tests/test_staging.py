@@ -13,15 +13,25 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ptxas import assemble
 from random_layers import GPU, Case, Example, passes_before_llvm, real_numbers, run, whole_numbers
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
+from xdsl.rewriter import InsertPoint
 
 import sparsert_ir
 from sparsert_ir import Schedule
+from sparsert_ir.building import Code
 from sparsert_ir.candidates import best_candidates, staged_candidates
 from sparsert_ir.context import make_context
 from sparsert_ir.dialects import gpu
-from sparsert_ir.dialects.sparsert import AsyncCopyOp, AsyncWaitOp, PanelProductOp
+from sparsert_ir.dialects.sparsert import (
+    AsyncCopyOp,
+    AsyncWaitOp,
+    AwaitBytesOp,
+    ExpectBytesOp,
+    MakeSignalsOp,
+    PanelProductOp,
+)
 from sparsert_ir.errors import InterpreterError, ScheduleError
 from sparsert_ir.frontend import build_module
 from sparsert_ir.launch_plan import launch_plan
@@ -31,6 +41,7 @@ from sparsert_ir.passes.stage_x import StageX
 from sparsert_ir.prediction import Product, time_parts
 from sparsert_ir.x_stages import StagePlan, plan_stages
 
+KINDS = pytest.mark.parametrize("staging", ["async", "bulk"])
 STAGED = Schedule(
     rows_per_panel=4, threads=8, panels_per_block=2, staging="async", stages=3, rows_per_stage=5
 )
@@ -96,6 +107,7 @@ def test_only_rows_that_the_block_needs_are_copied() -> None:
     assert full.rows.tolist() == [[0, 1, 2, 3, 4, 4]] * 2
 
 
+@KINDS
 @pytest.mark.parametrize("dtype", ["f32", "f16"])
 @pytest.mark.parametrize(
     "knobs",
@@ -110,24 +122,29 @@ def test_only_rows_that_the_block_needs_are_copied() -> None:
         {"accumulation": "folded", "fold_length": 2},
     ],
 )
-def test_results_are_exact(dtype: Any, knobs: dict[str, Any]) -> None:
-    one = example(replace(STAGED, **knobs), dtype=dtype)
+def test_results_are_exact(staging: Any, dtype: Any, knobs: dict[str, Any]) -> None:
+    one_tile = {"column_tiles": 1} if staging == "bulk" else {}
+    schedule = replace(STAGED, **{**knobs, **one_tile, "staging": staging})
+    one = example(schedule, dtype=dtype)
     y = run(staged_module(one), one.layer.name, one.arguments)
     assert np.array_equal(y, one.expected().astype(y.dtype))
 
 
+@KINDS
 @pytest.mark.parametrize("density", [0.0, 0.05, 1.0])
-def test_empty_and_full_matrices(density: float) -> None:
-    one = example(density=density)
+def test_empty_and_full_matrices(staging: Any, density: float) -> None:
+    one = example(replace(STAGED, staging=staging), density=density)
     y = run(staged_module(one), one.layer.name, one.arguments)
     assert np.array_equal(y, one.expected().astype(y.dtype))
 
 
-def test_sums_keep_their_bits() -> None:
+@KINDS
+def test_sums_keep_their_bits(staging: Any) -> None:
     """Staging changes where x is read, not the order of the additions."""
     case = Case(20, 30, 24, 0.4, "f32", True, None, "none", STAGED, 5)
     results: list[Any] = []
-    for schedule in (STAGED, replace(STAGED, staging="none", stages=4, rows_per_stage=32)):
+    plain = replace(STAGED, staging="none", stages=4, rows_per_stage=32)
+    for schedule in (replace(STAGED, staging=staging), plain):
         one = real_numbers(replace(case, schedule=schedule))
         results.append(run(staged_module(one), one.layer.name, one.arguments))
     assert results[0].tobytes() == results[1].tobytes()
@@ -156,22 +173,97 @@ def _forget_the_barrier(module: ModuleOp) -> None:
     _drop(module, gpu.BarrierOp)
 
 
-@pytest.mark.parametrize("mistake", [_forget_the_barrier, _wait_for_less])
-def test_a_barrier_that_is_missing_or_a_wait_for_too_little_is_found(
-    mistake: Callable[[ModuleOp], None],
-) -> None:
-    one = example(density=1.0)
+def _forget_the_wait(module: ModuleOp) -> None:
+    _drop(module, AsyncWaitOp)
+
+
+def _forget_the_bulk_wait(module: ModuleOp) -> None:
+    _drop(module, AwaitBytesOp)
+
+
+def _await_the_other_phase(module: ModuleOp) -> None:
+    wait = next(op for op in _the_loop(module) if isinstance(op, AwaitBytesOp))
+    code = Code(InsertPoint.before(wait))
+    other = code.insert(arith.SubiOp(code.index(1), wait.parity))
+    wait.operands[wait.operands.index(wait.parity)] = other
+
+
+def _expect_less(module: ModuleOp) -> None:
+    for op in module.walk():
+        if isinstance(op, ExpectBytesOp):
+            half = Code(InsertPoint.before(op)).index(16)
+            op.operands[op.operands.index(op.byte_count)] = half
+
+
+def _expect_nothing(module: ModuleOp) -> None:
+    for op in list(module.walk()):
+        if isinstance(op, ExpectBytesOp):
+            op.detach()
+            op.erase()
+
+
+def _expect_by_all(module: ModuleOp) -> None:
+    """Move what one thread does out of its branch."""
+    for op in list(module.walk()):
+        if isinstance(op, ExpectBytesOp):
+            branch = op.parent_op()
+            assert branch is not None
+            op.detach()
+            block = branch.parent_block()
+            assert block is not None
+            block.insert_op_before(op, branch)
+
+
+def _make_no_signals(module: ModuleOp) -> None:
+    for op in list(module.walk()):
+        if isinstance(op, MakeSignalsOp):
+            op.detach()
+            op.erase()
+
+
+_IN_FLIGHT = "is touched after it was sent, before it is waited for"
+_NO_BARRIER = "with no barrier between"
+
+
+@pytest.mark.parametrize(
+    ("staging", "mistake", "words"),
+    [
+        ("async", _forget_the_barrier, _NO_BARRIER),
+        ("async", _forget_the_wait, _IN_FLIGHT),
+        ("async", _wait_for_less, _IN_FLIGHT),
+        ("bulk", _forget_the_barrier, _NO_BARRIER),
+        ("bulk", _forget_the_bulk_wait, _IN_FLIGHT),
+        ("bulk", _await_the_other_phase, _IN_FLIGHT),
+        ("bulk", _expect_less, "would wait for ever: 16 bytes expected, 160 copied"),
+        ("bulk", _expect_nothing, "would wait for ever: an unknown number of bytes expected"),
+        ("bulk", _expect_by_all, "expected one thread, got 5"),
+        ("bulk", _make_no_signals, "expected signals that were made"),
+    ],
+)
+def test_mistakes_are_found(staging: Any, mistake: Callable[[ModuleOp], None], words: str) -> None:
+    one = example(replace(STAGED, staging=staging), density=1.0)
     module = staged_module(one)
     mistake(module)
-    with pytest.raises(InterpreterError, match="with no barrier between"):
+    with pytest.raises(InterpreterError, match=words):
         run(module, one.layer.name, one.arguments)
 
 
-def test_what_is_on_its_way_cannot_be_used() -> None:
-    one = example(density=1.0, activation=None)
-    module = staged_module(one)
-    _drop(module, AsyncWaitOp)
-    assert np.isnan(run(module, one.layer.name, one.arguments)).all()
+def test_rows_that_are_no_multiple_of_16_bytes_are_not_copied_whole() -> None:
+    for columns, dtype in ((22, "f32"), (20, "f16")):
+        with pytest.raises(ScheduleError, match="staging = bulk copies multiples of 16 bytes"):
+            staged_module(example(replace(STAGED, staging="bulk"), columns=columns, dtype=dtype))
+
+
+def test_a_block_copies_no_more_than_its_columns() -> None:
+    """Of 20 columns the third block has 4."""
+    one = example(replace(STAGED, staging="bulk"), columns=20)
+    y = run(staged_module(one), one.layer.name, one.arguments)
+    assert np.array_equal(y, one.expected().astype(y.dtype))
+
+
+def test_signals_count_one_tile() -> None:
+    with pytest.raises(ScheduleError, match="column_tiles must be 1, got 2"):
+        staged_module(example(replace(STAGED, staging="bulk", column_tiles=2)))
 
 
 def test_copies_are_as_wide_as_rows_and_tiles_allow() -> None:
@@ -190,6 +282,9 @@ def test_odd_rows_of_f16_are_refused() -> None:
 def test_older_gpus_are_refused() -> None:
     with pytest.raises(ScheduleError, match="staging = async needs target sm_80 or later"):
         sparsert_ir.compile(np.eye(8), n=16, target="sm_75", schedule=STAGED)
+    bulk = replace(STAGED, staging="bulk")
+    with pytest.raises(ScheduleError, match="staging = bulk needs target sm_90 or later"):
+        sparsert_ir.compile(np.eye(8), n=16, target="sm_80", schedule=bulk)
 
 
 def test_buffers_beyond_48_kb_are_asked_for_at_the_launch() -> None:
@@ -197,12 +292,23 @@ def test_buffers_beyond_48_kb_are_asked_for_at_the_launch() -> None:
     kernel = sparsert_ir.compile(pruned(64, 128, 0.3), 256, target="sm_90", schedule=schedule)
     module, _ = kernel.compilation.run()
     assert launch_plan(module).shared_bytes == 4 * 32 * 128 * 4
+    # 48 KB and the signals are too much together.
+    bulk = replace(schedule, staging="bulk", stages=3)
+    kernel = sparsert_ir.compile(pruned(64, 128, 0.3), 256, target="sm_90", schedule=bulk)
+    assert launch_plan(kernel.compilation.run()[0]).shared_bytes == 3 * 32 * 128 * 4
     many = replace(schedule, stages=16)
     with pytest.raises(ScheduleError, match=r"must fit in 232448 bytes .* got 262144"):
         sparsert_ir.compile(pruned(64, 128, 0.3), 256, target="sm_90", schedule=many)
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize(
+    ("architecture", "staging", "words"),
+    [
+        ("sm_80", "async", "cp.async.cg.shared.global"),
+        ("sm_90", "async", "cp.async.cg.shared.global"),
+        ("sm_90", "bulk", "cp.async.bulk.shared::cluster.global"),
+    ],
+)
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -213,13 +319,19 @@ def test_buffers_beyond_48_kb_are_asked_for_at_the_launch() -> None:
 )
 @pytest.mark.parametrize("dtype", ["f32", "f16"])
 def test_staged_kernels_assemble_without_spills(
-    architecture: str, knobs: dict[str, Any], dtype: Any, tmp_path: Path
+    architecture: str,
+    staging: Any,
+    words: str,
+    knobs: dict[str, Any],
+    dtype: Any,
+    tmp_path: Path,
 ) -> None:
+    one_tile = {"column_tiles": 1} if staging == "bulk" else {}
+    schedule = replace(STAGED, **{**knobs, **one_tile, "staging": staging})
     kernel = sparsert_ir.compile(
-        pruned(64, 96, 0.1), 512, dtype=dtype, target=architecture,
-        schedule=replace(STAGED, **knobs),
+        pruned(64, 96, 0.1), 512, dtype=dtype, target=architecture, schedule=schedule
     )  # fmt: skip
-    assert "cp.async.cg.shared.global" in kernel.ptx
+    assert words in kernel.ptx
     assert "ld.global.nc" not in kernel.ptx
     assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
 
@@ -256,17 +368,19 @@ def test_the_tuner_tries_staging_where_n_is_large() -> None:
     few = best_candidates(matrix, 196, "f32", "sm_90", 9)
     old = best_candidates(matrix, 4096, "f32", "sm_75", 9)
     assert {one.staging for one in (*few, *old)} == {"none"}
-    many = best_candidates(matrix, 4096, "f32", "sm_90", 9)
-    assert {one.staging for one in many} == {"none", "async"}
+    many = best_candidates(matrix, 4096, "f32", "sm_90", 18)
+    assert {one.staging for one in many} == {"none", "async", "bulk"}
+    ampere = best_candidates(matrix, 4096, "f32", "sm_80", 9)
+    assert {one.staging for one in ampere} == {"none", "async"}
 
 
 @pytest.mark.parametrize(("dtype", "columns"), [("f32", 4096), ("f16", 4096), ("f16", 4098)])
 def test_staged_candidates_are_legal(dtype: Any, columns: int) -> None:
     weight = pruned(96, 64, 0.1)
-    found = staged_candidates((96, 64), columns, dtype, "sm_80")
+    found = staged_candidates((96, 64), columns, dtype, "sm_90")
     assert len(found) > 20
-    for schedule in found[:: len(found) // 5]:
-        sparsert_ir.compile(weight, columns, dtype=dtype, target="sm_80", schedule=schedule)
+    for schedule in found[:: len(found) // 8]:
+        sparsert_ir.compile(weight, columns, dtype=dtype, target="sm_90", schedule=schedule)
 
 
 def test_blocks_that_share_x_are_predicted_to_take_in_less() -> None:

@@ -8,6 +8,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 from sparsert_ir.cost_model import (
     OVERLAP_FROM,
@@ -21,6 +22,8 @@ from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import (
     ASYNC_COPY_FROM,
     BLOCK_THREADS,
+    BULK_COPY_BYTES,
+    BULK_COPY_FROM,
     CLUSTERS_FROM,
     STATIC_SHARED_MEMORY,
     WARP,
@@ -76,15 +79,19 @@ def staged_candidates(
     """
     width = 2 if dtype == "f16" else 1
     found: list[Schedule] = []
-    for height, side, threads, (stages, rows) in itertools.product(
-        _heights(shape[0]), (1, 2, 3, 4, 8), (32, 64, 96, 128, 192, 256, 352, 512), _BUFFERS
+    whole_rows = columns * (2 if dtype == "f16" else 4) % BULK_COPY_BYTES == 0
+    kinds: list[Literal["async", "bulk"]] = ["async"]
+    if whole_rows and architecture_number(architecture) >= BULK_COPY_FROM:
+        kinds.append("bulk")
+    for height, side, threads, (stages, rows), staging in itertools.product(
+        _heights(shape[0]), (1, 2, 3, 4, 8), (32, 64, 96, 128, 192, 256, 352, 512), _BUFFERS, kinds
     ):
         one = Schedule(
             rows_per_panel=height,
             columns_per_thread=width,
             threads=threads,
             panels_per_block=side,
-            staging="async",
+            staging=staging,
             stages=stages,
             rows_per_stage=rows,
             stores="streaming",
@@ -92,7 +99,7 @@ def staged_candidates(
         )
         held = stages * rows * threads * width * ELEMENT_BYTES[dtype]
         tall = height >= _LOWEST_STAGED_PANEL and one.block_threads >= _FEWEST_STAGED_THREADS
-        fits = held <= shared_memory_of(architecture) and (dtype != "f16" or columns % 2 == 0)
+        fits = held < shared_memory_of(architecture) and (dtype != "f16" or columns % 2 == 0)
         if tall and fits and _is_sensible(one, shape, columns, dtype):
             found.append(one)
     return found

@@ -33,7 +33,7 @@ from sparsert_ir.element_types import BF16_FROM, DTYPES, Dtype, is_real, numpy_t
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
 from sparsert_ir.errors import ArgumentError, ScheduleError
 from sparsert_ir.frontend import Layer, build_module
-from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, CLUSTERS_FROM
+from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, BULK_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
@@ -357,9 +357,11 @@ def _schedule(
             f"schedule: cluster = {schedule.cluster} needs target sm_{CLUSTERS_FROM} or later, got"
             f" {target}; expected 1"
         )
-    if schedule.staging == "async" and architecture_number(target) < ASYNC_COPY_FROM:
+    oldest = {"async": ASYNC_COPY_FROM, "bulk": BULK_COPY_FROM}.get(schedule.staging, 0)
+    if target != "cpu" and architecture_number(target) < oldest:
         raise ScheduleError(
-            f"schedule: staging = async needs target sm_{ASYNC_COPY_FROM} or later, got {target}"
+            f"schedule: staging = {schedule.staging} needs target sm_{oldest} or later, got"
+            f" {target}"
         )
     return schedule
 

@@ -12,8 +12,10 @@ CLUSTER_BLOCKS = 8
 """Blocks that a cluster can have on every GPU that has clusters."""
 ASYNC_COPY_FROM = 80
 """Compute capability (times ten) from which threads copy to shared memory asynchronously."""
-CLUSTERS_FROM = 90
-"""Compute capability (times ten) from which there are clusters."""
+BULK_COPY_BYTES = 16
+"""Of which starts and sizes of copied rows are multiples."""
+CLUSTERS_FROM = BULK_COPY_FROM = 90
+"""Compute capability (times ten) from which there are clusters, and copies of whole rows."""
 GLOBAL, WORKGROUP, CONSTANT, CLUSTER = 1, 3, 4, 7
 """Address spaces of NVPTX, which memrefs use too; a block's shared memory is WORKGROUP, that of any
 block of its cluster CLUSTER:

@@ -19,7 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "block_order": ("columns", "panels"),
     "stores": ("cached", "streaming"),
     "launch": ("serial", "overlapped"),
-    "staging": ("none", "copy", "async"),
+    "staging": ("none", "copy", "async", "bulk"),
 }
 """Knobs that are words, and the words."""
 _CLUSTERS = (1, 2, 4, 8)
@@ -52,6 +52,7 @@ class Schedule:
                         "copy" copies each tile of x to a dense buffer. Code on a GPU: "async"
                         copies it to shared memory, a few rows ahead of the multiply-adds, while
                         they run (cp.async, sm_80 and later); all panels of a block share it.
+                        "bulk" does so by copies of whole rows (cp.async.bulk, sm_90 and later).
     accumulation:       f16 only: "plain" adds in f16, "folded" adds at most `fold_length`
                         products in f16 before adding them in f32, "f32" adds every product in f32.
     fold_length:        products per f16 partial sum when `accumulation` is "folded".
@@ -77,7 +78,7 @@ class Schedule:
     panels_per_block: int = 1
     block_order: Literal["columns", "panels"] = "columns"
     stores: Literal["cached", "streaming"] = "cached"
-    staging: Literal["none", "copy", "async"] = "none"
+    staging: Literal["none", "copy", "async", "bulk"] = "none"
     accumulation: Accumulation = "plain"
     fold_length: int = 16
     chunk: int = 4

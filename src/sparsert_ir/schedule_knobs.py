@@ -25,7 +25,7 @@ _KNOBS = {
     ("cpu", "data"): (*_EVERYWHERE, "staging"),
 }
 """(Place, lowering) -> knobs that the mapping passes read."""
-_STAGING = {"gpu": ("none", "async"), "cpu": ("none", "copy")}
+_STAGING = {"gpu": ("none", "async", "bulk"), "cpu": ("none", "copy")}
 
 
 def _used(schedule: Schedule, place: Place) -> set[str]:

@@ -135,7 +135,12 @@ def even_batch(rounds: int, most: int) -> int:
 
 def insert_below(code: Code, number: SSAValue, limit: int, op: Operation) -> None:
     """Insert `op`, to be done where `number` is below `limit`."""
-    code.when(code.compare(number, "ult", code.index(limit)), partial(_insert, op))
+    insert_if(code, code.compare(number, "ult", code.index(limit)), op)
+
+
+def insert_if(code: Code, condition: SSAValue, op: Operation) -> None:
+    """Insert `op`, to be done where `condition` holds."""
+    code.when(condition, partial(_insert, op))
 
 
 def _insert(op: Operation, code: Code) -> None:

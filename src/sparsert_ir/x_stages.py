@@ -1,18 +1,10 @@
-"""Which rows of x a block stages in which step, and the code that copies them ahead of use."""
+"""Which rows of x a block stages in which step, and where they lie until they are used."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat
-from xdsl.ir import SSAValue
 
-from sparsert_ir.building import Code
 from sparsert_ir.dense import Array, IntArray
-from sparsert_ir.dialects.sparsert import AsyncCopyOp
-from sparsert_ir.dialects.sparsert.staging import ASYNC_COPY_BYTES
-from sparsert_ir.errors import ScheduleError
-from sparsert_ir.staging import insert_below
 
 
 @dataclass(frozen=True)
@@ -75,88 +67,3 @@ def _columns(offsets: Array, indices: Array, panels: IntArray) -> Array:
     """The columns in which any row of the panels has a nonzero, ascending."""
     rows = panels[panels >= 0]
     return np.unique(np.concatenate([indices[offsets[r] : offsets[r + 1]] for r in rows]))
-
-
-def elements_per_copy(element_type: AnyFloat, columns: int, tile: int) -> int:
-    """How many elements one copy takes: as many as 16 bytes hold, if all of them can start at
-    multiples of that. ScheduleError where not even 4 bytes can.
-
-    columns: of x, N. tile: columns of a block.
-    """
-    size = element_type.bitwidth // 8
-    for byte_count in reversed(ASYNC_COPY_BYTES):
-        count = byte_count // size
-        if count >= 1 and columns % count == 0 and tile % count == 0:
-            return count
-    raise ScheduleError(
-        "schedule: staging = async copies 4 bytes or more at once: in f16 it needs even N and an"
-        f" even number of columns per block, got N = {columns} and {tile} columns"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageCopy:
-    """Starts the copy of one step, shared among all threads of a block.
-
-    threads: of the block. thread: number of this one.
-    columns: of x, N. depth: rows of x, K. tile: first column of the block.
-    width:   columns of the block.
-    count:   elements that one copy takes.
-    table:   the rows of each step for block `block`; None: all rows, in order.
-    """
-
-    x: SSAValue
-    staged: SSAValue
-    threads: int
-    thread: SSAValue
-    columns: int
-    depth: int
-    tile: SSAValue
-    width: int
-    count: int
-    rows_per_stage: int
-    stages: int
-    table: SSAValue | None
-    block: SSAValue
-
-    def write(self, code: Code, step: SSAValue) -> None:
-        """Emit the copies of a step."""
-        first = code.multiply(step, code.index(self.rows_per_stage))
-        buffer = code.insert(arith.RemUIOp(step, code.index(self.stages)))
-        slot = code.multiply(buffer, code.index(self.rows_per_stage))
-        pieces = self.rows_per_stage * self._per_row
-        for begin in range(0, pieces, self.threads):
-            number = code.add(self.thread, code.index(begin))
-            if begin + self.threads <= pieces:
-                self._copy(code, number, first, slot)
-            else:
-                inside = code.compare(number, "ult", code.index(pieces))
-                code.when(
-                    inside, lambda inner, number=number: self._copy(inner, number, first, slot)
-                )
-
-    @property
-    def _per_row(self) -> int:
-        return self.width // self.count
-
-    def _copy(self, code: Code, number: SSAValue, first: SSAValue, slot: SSAValue) -> None:
-        """Piece `number` of the step."""
-        per_row = code.index(self._per_row)
-        row = code.insert(arith.DivUIOp(number, per_row))
-        place = code.multiply(code.insert(arith.RemUIOp(number, per_row)), code.index(self.count))
-        column = code.add(self.tile, place)
-        source = self._row_of_x(code, code.add(first, row))
-        copy = AsyncCopyOp(
-            self.x, (source, column), self.staged, (code.add(slot, row), place), self.count
-        )
-        if self.columns % self.width:
-            insert_below(code, column, self.columns, copy)
-        else:
-            code.do(copy)
-
-    def _row_of_x(self, code: Code, number: SSAValue) -> SSAValue:
-        if self.table is not None:
-            return code.as_index(code.load(self.table, self.block, number))
-        if self.depth % self.rows_per_stage == 0:
-            return number
-        return code.minimum(number, code.index(self.depth - 1))

@@ -4,7 +4,7 @@ instruction of PTX that has none.
 Reference: https://llvm.org/docs/NVPTXUsage.html
 """
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from xdsl.dialects.builtin import IntAttr, IntegerAttr, i32
 from xdsl.dialects.llvm import LLVMPointerType
@@ -26,6 +26,7 @@ from sparsert_ir.gpu_facts import CLUSTER, GLOBAL, WORKGROUP
 
 SHARED = LLVMPointerType(IntAttr(WORKGROUP))
 OF_CLUSTER = LLVMPointerType(IntAttr(CLUSTER))
+OF_GLOBAL = LLVMPointerType(IntAttr(GLOBAL))
 
 
 class SpecialRegisterOp(IRDLOperation):
@@ -234,6 +235,27 @@ class GridWaitOp(IRDLOperation):
 
 
 @irdl_op_definition
+class CpAsyncBulkOp(IRDLOperation):
+    """Start to copy `size` bytes, a multiple of 16, from global to shared memory; the barrier
+    object counts them once they are visible (sm_90).
+    """
+
+    name = "nvvm.cp.async.bulk.shared.cluster.global"
+
+    target = operand_def(SHARED)
+    source = operand_def(OF_GLOBAL)
+    barrier = operand_def(SHARED)
+    size = operand_def(i32)
+
+    assembly_format = (
+        "$target `,` $source `,` $barrier `,` $size attr-dict `:` type($target) `,` type($source)"
+    )
+
+    def __init__(self, target: SSAValue, source: SSAValue, barrier: SSAValue, size: SSAValue):
+        super().__init__(operands=[target, source, barrier, size])
+
+
+@irdl_op_definition
 class CpAsyncOp(IRDLOperation):
     """Start to copy `size` bytes, 4, 8 or 16, from global to shared memory (sm_80).
 
@@ -242,8 +264,8 @@ class CpAsyncOp(IRDLOperation):
 
     name = "nvvm.cp.async.shared.global"
 
-    target = operand_def(LLVMPointerType)
-    source = operand_def(LLVMPointerType)
+    target = operand_def(SHARED)
+    source = operand_def(OF_GLOBAL)
     size = prop_def(IntegerAttr.constr(i32))
 
     assembly_format = "$target `,` $source `,` $size attr-dict `:` type($target) `,` type($source)"
@@ -256,10 +278,6 @@ class CpAsyncOp(IRDLOperation):
             raise VerifyException(
                 f"expected a copy of 4, 8 or 16 bytes, got {self.size.value.data}"
             )
-        pointers = (self.target, self.source)
-        spaces = [cast(LLVMPointerType, pointer.type).addr_space for pointer in pointers]
-        if spaces != [IntAttr(WORKGROUP), IntAttr(GLOBAL)]:
-            raise VerifyException("expected a copy from global to shared memory")
 
 
 @irdl_op_definition
@@ -356,6 +374,7 @@ Nvvm = Dialect(
         GridLaunchDependentsOp,
         GridWaitOp,
         CpAsyncOp,
+        CpAsyncBulkOp,
         CpAsyncCommitGroupOp,
         CpAsyncWaitGroupOp,
         ShuffleBflyOp,

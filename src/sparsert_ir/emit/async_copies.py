@@ -1,6 +1,6 @@
-"""`cp.async` as inline assembly: LLVM ends the process where an architecture lacks an intrinsic.
+"""`cp.async` and `cp.async.bulk` as inline assembly, which LLVM takes for any architecture.
 
-PTX ISA, "cp.async", "cp.async.commit_group", "cp.async.wait_group".
+PTX ISA, "cp.async", "cp.async.commit_group", "cp.async.wait_group", "cp.async.bulk".
 """
 
 from sparsert_ir.dialects import nvvm
@@ -18,6 +18,16 @@ def emit_copy(writer: FunctionWriter, op: nvvm.CpAsyncOp) -> None:
     )
 
 
+def emit_bulk_copy(writer: FunctionWriter, op: nvvm.CpAsyncBulkOp) -> None:
+    """The cluster is the block itself, whose own addresses are those of the cluster, too."""
+    verb = "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+    operands = ", ".join(
+        writer.typed(value) for value in (op.target, op.source, op.size, op.barrier)
+    )
+    text = f"{verb} [$0], [$1], $2, [$3];"
+    writer.line(f'call void asm sideeffect "{text}", "l,l,r,l,~{{memory}}"({operands})')
+
+
 def emit_commit(writer: FunctionWriter, op: nvvm.CpAsyncCommitGroupOp) -> None:
     writer.line('call void asm sideeffect "cp.async.commit_group;", "~{memory}"()')
 
@@ -29,6 +39,7 @@ def emit_wait(writer: FunctionWriter, op: nvvm.CpAsyncWaitGroupOp) -> None:
 
 ASYNC_COPIES: Emitters = {
     nvvm.CpAsyncOp: emitter(emit_copy),
+    nvvm.CpAsyncBulkOp: emitter(emit_bulk_copy),
     nvvm.CpAsyncCommitGroupOp: emitter(emit_commit),
     nvvm.CpAsyncWaitGroupOp: emitter(emit_wait),
 }

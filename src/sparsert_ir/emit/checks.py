@@ -19,8 +19,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTRINSIC = re.compile(r"llvm\.(fma|maximum|umin|ctpop|fabs)\.(v[0-9]+)?[a-z]+[0-9]+")
 """Those that kernels need, and one for examples. At many others LLVM ends the process, depending on
 the target: add what a new lowering needs once it is known to work on all of them."""
-_NEWEST_NEEDED = 90
+_CLUSTERS_FROM = 90
+_FROM_SM_80 = (nvvm.CpAsyncOp, nvvm.CpAsyncCommitGroupOp, nvvm.CpAsyncWaitGroupOp)
 _FROM_SM_90 = (
+    nvvm.CpAsyncBulkOp,
     nvvm.ClusterArriveRelaxedOp,
     nvvm.ClusterWaitOp,
     nvvm.MapaOp,
@@ -62,13 +64,14 @@ def check_module(module: Operation) -> None:
 
 def check_instructions(module: Operation, architecture: str) -> None:
     """Raise IRError for what the architecture lacks: LLVM would end the process."""
-    if int(architecture.removeprefix("sm_").rstrip("af")) >= _NEWEST_NEEDED:
-        return
+    number = int(architecture.removeprefix("sm_").rstrip("af"))
     for op in module.walk():
-        if isinstance(op, _FROM_SM_90):
-            raise IRError(f"PTX: {op.name} needs sm_{_NEWEST_NEEDED} or later, got {architecture}")
-        if isinstance(op, llvm.FuncOp) and "nvvm.cluster_dim" in op.attributes:
-            raise IRError(f"PTX: clusters need sm_{_NEWEST_NEEDED} or later, got {architecture}")
+        for oldest, kinds in ((80, _FROM_SM_80), (90, _FROM_SM_90)):
+            if isinstance(op, kinds) and number < oldest:
+                raise IRError(f"PTX: {op.name} needs sm_{oldest} or later, got {architecture}")
+        clustered = isinstance(op, llvm.FuncOp) and "nvvm.cluster_dim" in op.attributes
+        if clustered and number < _CLUSTERS_FROM:
+            raise IRError(f"PTX: clusters need sm_{_CLUSTERS_FROM} or later, got {architecture}")
 
 
 def _expect(holds: bool, what: str) -> None:

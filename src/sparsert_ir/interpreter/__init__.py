@@ -17,6 +17,7 @@ from xdsl.ir import Attribute
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.interpreter.async_copies import ASYNC_COPY_HANDLERS
+from sparsert_ir.interpreter.bulk_copies import BULK_COPY_HANDLERS
 from sparsert_ir.interpreter.cluster_ops import CLUSTER_HANDLERS
 from sparsert_ir.interpreter.control_ops import CONTROL_HANDLERS
 from sparsert_ir.interpreter.gpu_ops import GPU_HANDLERS
@@ -58,6 +59,7 @@ def interpret(
         **GPU_HANDLERS,
         **CLUSTER_HANDLERS,
         **ASYNC_COPY_HANDLERS,
+        **BULK_COPY_HANDLERS,
     }
     machine = Machine(module, handlers, order_seed)
     entry = machine.find(module, StringAttr(function))

@@ -1,18 +1,19 @@
-"""Copies that run beside other work: their target holds poison until a thread has waited for them.
+"""Copies that run beside other work: nobody may touch their target until a thread waited for them.
 
 All threads of a block commit and wait together, so one list of groups does for all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import numpy as np
 from xdsl.ir import Operation
 
+from sparsert_ir.dense import Array
 from sparsert_ir.dialects.sparsert import AsyncCopyOp, AsyncWaitOp
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import poisoned
-from sparsert_ir.interpreter.memory_ops import locate, read, write
+from sparsert_ir.interpreter.memory_ops import Access, locate, read, write
 
 
 def _async_copy(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
@@ -30,15 +31,25 @@ def _async_copy(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
             frame.fail(op, f"expected columns that are multiples of {count}", lane)
     values = read(locate(frame, op, x, [row[frame.lanes], column[frame.lanes]], count))
     target = locate(frame, op, staged, [slot[frame.lanes], place[frame.lanes]], count)
+    frame.copies[-1].append(begin_copy(target, values))
+    return []
+
+
+def begin_copy(target: Access, values: Array) -> Callable[[], None]:
+    """Write poison, which nobody may touch; returns what ends the copy."""
+    memory, mask = target.memory.root, target.frame.mask
+    if memory.in_flight is None:
+        memory.in_flight = np.zeros(memory.elements.size, np.bool_)
+    in_flight = memory.in_flight
     write(target, poisoned(values.shape, values.dtype))
-    mask = frame.mask
+    in_flight[target.place] = True
 
     def finish() -> None:
-        with frame.only(mask):
+        in_flight[target.place] = False
+        with target.frame.only(mask):
             write(target, values)
 
-    frame.copies[-1].append(finish)
-    return []
+    return finish
 
 
 def _check_all(frame: Frame, op: Operation) -> None:

@@ -96,7 +96,7 @@ class Frame:
     """A group of threads that run in lockstep: a block of a launch, or one host thread.
 
     `copies` are what ends the asynchronous copies that are on their way, group by group; the last
-    group is not closed yet.
+    group is not closed yet. `signals` are the states of those that count bytes.
     """
 
     def __init__(
@@ -118,6 +118,7 @@ class Frame:
         self.values: dict[SSAValue, Value] = {}
         self.workgroup: dict[Operation, Memory] = {}
         self.copies: list[list[Callable[[], None]]] = [[]]
+        self.signals: dict[Memory, Any] = {}
         self.mask: BoolArray = np.ones(threads, np.bool_)
         self.lanes: IndexArray = np.arange(threads)
 

@@ -25,12 +25,12 @@ _FIRST_PHASE = 0
 
 def lower_open_inbox(lowering: FunctionLowering, op: OpenInboxOp) -> Sequence[SSAValue]:
     """The block's first thread makes the barrier object; nobody goes on before all have one."""
-    _check_in_kernel(lowering, op)
+    check_in_kernel(lowering, op)
     signal, rows = lowering.values([op.signal, op.rows])
     kind = array_of(op.inbox)
     row_bytes = kind.get_shape()[-1] * element_bytes(kind.element_type)
     make, meet = lowering.new_block([]), lowering.new_block([])
-    lowering.do(cf.ConditionalBranchOp(_is_first_thread(lowering), make, [], meet, []))
+    lowering.do(cf.ConditionalBranchOp(is_first_thread(lowering), make, [], meet, []))
     lowering.start(make)
     lowering.do(nvvm.MbarrierInitOp(signal, lowering.integer(1)))
     lowering.do(nvvm.FenceMbarrierInitOp())
@@ -43,12 +43,14 @@ def lower_open_inbox(lowering: FunctionLowering, op: OpenInboxOp) -> Sequence[SS
     return []
 
 
-def _check_in_kernel(lowering: FunctionLowering, op: Operation) -> None:
+def check_in_kernel(lowering: FunctionLowering, op: Operation) -> None:
+    """Raise IRError for an operation of GPUs in code for a host."""
     if not lowering.target.is_gpu:
         raise IRError(f"sparsert-convert-to-llvm: expected {op.name} in a kernel, got it on a host")
 
 
-def _is_first_thread(lowering: FunctionLowering) -> SSAValue:
+def is_first_thread(lowering: FunctionLowering) -> SSAValue:
+    """Whether the thread is the first one of its block."""
     x, y, z = (
         lowering.insert(number())
         for number in (nvvm.ThreadIdXOp, nvvm.ThreadIdYOp, nvvm.ThreadIdZOp)
@@ -58,7 +60,7 @@ def _is_first_thread(lowering: FunctionLowering) -> SSAValue:
 
 
 def lower_send_columns(lowering: FunctionLowering, op: SendColumnsOp) -> Sequence[SSAValue]:
-    _check_in_kernel(lowering, op)
+    check_in_kernel(lowering, op)
     kind, lane = array_of(op.inbox), op.value.type
     size = lane_width(lane) * element_bytes(lane_element(lane))
     if size % _WORD:
@@ -76,7 +78,7 @@ def lower_send_columns(lowering: FunctionLowering, op: SendColumnsOp) -> Sequenc
 
 
 def lower_await_inbox(lowering: FunctionLowering, op: AwaitInboxOp) -> Sequence[SSAValue]:
-    _check_in_kernel(lowering, op)
+    check_in_kernel(lowering, op)
     signal = lowering.value(op.signal)
     lowering.do(nvvm.MbarrierWaitParityOp(signal, lowering.integer(_FIRST_PHASE)))
     return []

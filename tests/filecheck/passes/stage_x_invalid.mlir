@@ -18,7 +18,7 @@ func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
 
 // -----
 
-// expected-error@unknown {{schedule: on a GPU staging must be one of none, async, got copy}}
+// expected-error@unknown {{schedule: on a GPU staging must be one of none, async, bulk, got copy}}
 func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 0, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, staging = copy> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
@@ -41,4 +41,22 @@ func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 0, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, k_groups = 2, staging = async> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 1, 4], [0, 1, 4]]> : tensor<2x3xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
   func.return %0 : tensor<3x8xf32>
+}
+
+// -----
+
+// expected-error@unknown {{schedule: with staging = bulk, a block has one column tile, since the signals of its buffers count once: column_tiles must be 1, got 2}}
+func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 0, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, threads = 4, column_tiles = 2, staging = bulk> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<3x8xf32>
+  func.return %0 : tensor<3x8xf32>
+}
+
+// -----
+
+// expected-error@unknown {{schedule: staging = bulk copies multiples of 16 bytes: expected rows of x and of a block's columns of so many, got 40 and 256}}
+func.func @f(%x: tensor<4x10xf32>) -> tensor<3x10xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 0, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, staging = bulk> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x10xf32> -> tensor<3x10xf32>
+  func.return %0 : tensor<3x10xf32>
 }

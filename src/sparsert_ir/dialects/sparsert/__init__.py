@@ -25,7 +25,15 @@ from sparsert_ir.dialects.sparsert.attributes import (
 from sparsert_ir.dialects.sparsert.checks import lane_element, lane_width
 from sparsert_ir.dialects.sparsert.cluster import AwaitInboxOp, OpenInboxOp, SendColumnsOp
 from sparsert_ir.dialects.sparsert.pointer import PtrAccumulateOp, PtrWriteRowsOp
-from sparsert_ir.dialects.sparsert.staging import AsyncCommitOp, AsyncCopyOp, AsyncWaitOp
+from sparsert_ir.dialects.sparsert.staging import (
+    AsyncCommitOp,
+    AsyncCopyOp,
+    AsyncWaitOp,
+    AwaitBytesOp,
+    BulkCopyOp,
+    ExpectBytesOp,
+    MakeSignalsOp,
+)
 from sparsert_ir.dialects.sparsert.tensor import (
     BiasAddOp,
     ConstantOp,
@@ -64,6 +72,10 @@ Sparsert = Dialect(
         AsyncCopyOp,
         AsyncCommitOp,
         AsyncWaitOp,
+        MakeSignalsOp,
+        ExpectBytesOp,
+        BulkCopyOp,
+        AwaitBytesOp,
         PanelProductOp,
         AccumulateOp,
         WritePanelOp,
@@ -84,14 +96,18 @@ __all__ = [
     "AsyncCommitOp",
     "AsyncCopyOp",
     "AsyncWaitOp",
+    "AwaitBytesOp",
     "AwaitInboxOp",
     "BiasAddOp",
+    "BulkCopyOp",
     "CSRAttr",
     "ColumnTilesOp",
     "ConstantOp",
     "Conv2dOp",
+    "ExpectBytesOp",
     "FirstColumnOp",
     "LoadColumnsOp",
+    "MakeSignalsOp",
     "OpenInboxOp",
     "PanelProductOp",
     "Product",

@@ -41,8 +41,8 @@ func.func @copy(%s: !llvm.ptr<3>, %x: !llvm.ptr<1>) {
 // -----
 
 func.func @copy(%s: !llvm.ptr<3>, %x: !llvm.ptr<1>) {
-  // expected-error@+1 {{'nvvm.cp.async.shared.global': expected a copy from global to shared memory}}
-  nvvm.cp.async.shared.global %x, %s, 4 : !llvm.ptr<1>, !llvm.ptr<3>
+  // expected-error@+1 {{'nvvm.cp.async.shared.global'}}
+  "nvvm.cp.async.shared.global"(%x, %s) <{size = 4 : i32}> : (!llvm.ptr<1>, !llvm.ptr<3>) -> ()
   func.return
 }
 

@@ -57,14 +57,16 @@ func.func @clusters(%p: !llvm.ptr<3>, %n: i32, %v: vector<2xf32>) {
 }
 
 // CHECK-LABEL: func.func @copies
-// CHECK-SAME: (%[[S:.*]]: !llvm.ptr<3>, %[[X:.*]]: !llvm.ptr<1>)
-func.func @copies(%s: !llvm.ptr<3>, %x: !llvm.ptr<1>) {
+// CHECK-SAME: (%[[S:.*]]: !llvm.ptr<3>, %[[X:.*]]: !llvm.ptr<1>, %[[N:.*]]: i32)
+func.func @copies(%s: !llvm.ptr<3>, %x: !llvm.ptr<1>, %n: i32) {
   // CHECK: nvvm.cp.async.shared.global %[[S]], %[[X]], 16 : !llvm.ptr<3>, !llvm.ptr<1>
   // CHECK: nvvm.cp.async.commit.group
   // CHECK: nvvm.cp.async.wait.group 2
   nvvm.cp.async.shared.global %s, %x, 16 : !llvm.ptr<3>, !llvm.ptr<1>
   nvvm.cp.async.commit.group
   nvvm.cp.async.wait.group 2
+  // CHECK: nvvm.cp.async.bulk.shared.cluster.global %[[S]], %[[X]], %[[S]], %[[N]] : !llvm.ptr<3>, !llvm.ptr<1>
+  nvvm.cp.async.bulk.shared.cluster.global %s, %x, %s, %n : !llvm.ptr<3>, !llvm.ptr<1>
   func.return
 }
 

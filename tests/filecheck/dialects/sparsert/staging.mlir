@@ -13,6 +13,20 @@ func.func @copies(%x: memref<4x8xf32>, %s: memref<6x4xf32, 3 : i64>, %i: index) 
   func.return
 }
 
+// CHECK-LABEL: func.func @whole_rows
+// CHECK-SAME: (%[[X:.*]]: memref<4x8xf32>, %[[S:.*]]: memref<6x4xf32, 3 : i64>, %[[B:.*]]: memref<3xi64, 3 : i64>, %[[I:.*]]: index)
+func.func @whole_rows(%x: memref<4x8xf32>, %s: memref<6x4xf32, 3 : i64>, %b: memref<3xi64, 3 : i64>, %i: index) {
+  // CHECK: sparsert.make_signals %[[B]] : memref<3xi64, 3 : i64>
+  // CHECK: sparsert.expect_bytes %[[B]][%[[I]]], %[[I]] : memref<3xi64, 3 : i64>
+  // CHECK: sparsert.bulk_copy %[[X]][%[[I]], %[[I]]] to %[[S]][%[[I]], %[[I]]] x %[[I]] signal %[[B]][%[[I]]] : memref<4x8xf32> -> memref<6x4xf32, 3 : i64>, memref<3xi64, 3 : i64>
+  // CHECK: sparsert.await_bytes %[[B]][%[[I]]] parity %[[I]] : memref<3xi64, 3 : i64>
+  sparsert.make_signals %b : memref<3xi64, 3 : i64>
+  sparsert.expect_bytes %b[%i], %i : memref<3xi64, 3 : i64>
+  sparsert.bulk_copy %x[%i, %i] to %s[%i, %i] x %i signal %b[%i] : memref<4x8xf32> -> memref<6x4xf32, 3 : i64>, memref<3xi64, 3 : i64>
+  sparsert.await_bytes %b[%i] parity %i : memref<3xi64, 3 : i64>
+  func.return
+}
+
 // CHECK-LABEL: func.func @going_on
 // CHECK-SAME: (%[[W:.*]]: tensor<1x2xf32, #sparsert.csr>, %[[X:.*]]: memref<4x8xf32>, %[[A:.*]]: f32, %[[I:.*]]: index)
 func.func @going_on(%w: tensor<1x2xf32, #sparsert.csr>, %x: memref<4x8xf32>, %a: f32, %i: index) {

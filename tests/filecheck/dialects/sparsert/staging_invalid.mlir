@@ -61,3 +61,19 @@ func.func @f(%x: memref<4x8xf32>, %a: f16, %i: index) {
   %d = sparsert.accumulate %x[%i] from %a : f16 columns dense<3> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<2.0> : tensor<1xf32> : memref<4x8xf32> -> f32
   func.return
 }
+
+// -----
+
+func.func @f(%b: memref<3xi32, 3 : i64>) {
+  // expected-error@+1 {{'sparsert.make_signals': expected signals such as memref<2xi64, 3 : i64>, got memref<3xi32, 3 : i64>}}
+  sparsert.make_signals %b : memref<3xi32, 3 : i64>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: memref<4x8xf16>, %s: memref<6x4xf16, 3 : i64>, %b: memref<3xi64, 3 : i64>, %i: index) {
+  // expected-error@+1 {{'sparsert.bulk_copy': expected rows of bytes that are a multiple of 16, got 8}}
+  sparsert.bulk_copy %x[%i, %i] to %s[%i, %i] x %i signal %b[%i] : memref<4x8xf16> -> memref<6x4xf16, 3 : i64>, memref<3xi64, 3 : i64>
+  func.return
+}
