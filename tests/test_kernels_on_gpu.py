@@ -236,7 +236,8 @@ def test_a_chain_of_overlapping_clusters_is_exact(cluster: int) -> None:
 def test_x_staged_by_whole_rows_is_exact(dtype: Any, columns: int, knobs: dict[str, Any]) -> None:
     if architecture_number(require_gpu().arch) < BULK_COPY_FROM:
         pytest.skip(f"bulk copies need sm_{BULK_COPY_FROM}")
-    schedule = Schedule(staging="bulk", **knobs)
+    accumulation = "f32" if dtype == "bf16" else "plain"
+    schedule = Schedule(staging="bulk", accumulation=accumulation, **knobs)
     check_exact(whole_numbers(layer_case(dtype, schedule, columns)))
 
 

@@ -108,7 +108,7 @@ def test_only_rows_that_the_block_needs_are_copied() -> None:
 
 
 @KINDS
-@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16"])
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -124,7 +124,8 @@ def test_only_rows_that_the_block_needs_are_copied() -> None:
 )
 def test_results_are_exact(staging: Any, dtype: Any, knobs: dict[str, Any]) -> None:
     one_tile = {"column_tiles": 1} if staging == "bulk" else {}
-    schedule = replace(STAGED, **{**knobs, **one_tile, "staging": staging})
+    in_f32 = {"accumulation": "f32"} if dtype == "bf16" else {}
+    schedule = replace(STAGED, **{**knobs, **one_tile, **in_f32, "staging": staging})
     one = example(schedule, dtype=dtype)
     y = run(staged_module(one), one.layer.name, one.arguments)
     assert np.array_equal(y, one.expected().astype(y.dtype))
@@ -374,7 +375,9 @@ def test_the_tuner_tries_staging_where_n_is_large() -> None:
     assert {one.staging for one in ampere} == {"none", "async"}
 
 
-@pytest.mark.parametrize(("dtype", "columns"), [("f32", 4096), ("f16", 4096), ("f16", 4098)])
+@pytest.mark.parametrize(
+    ("dtype", "columns"), [("f32", 4096), ("f16", 4096), ("f16", 4098), ("bf16", 4098)]
+)
 def test_staged_candidates_are_legal(dtype: Any, columns: int) -> None:
     weight = pruned(96, 64, 0.1)
     found = staged_candidates((96, 64), columns, dtype, "sm_90")

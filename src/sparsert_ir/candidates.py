@@ -20,6 +20,7 @@ from sparsert_ir.cost_model import (
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import (
+    ASYNC_COPY_BYTES,
     ASYNC_COPY_FROM,
     BLOCK_THREADS,
     BULK_COPY_BYTES,
@@ -79,7 +80,8 @@ def staged_candidates(
     """
     width = 2 if dtype == "f16" else 1
     found: list[Schedule] = []
-    whole_rows = columns * (2 if dtype == "f16" else 4) % BULK_COPY_BYTES == 0
+    size = ELEMENT_BYTES[dtype]
+    whole_rows = columns * size % BULK_COPY_BYTES == 0
     kinds: list[Literal["async", "bulk"]] = ["async"]
     if whole_rows and architecture_number(architecture) >= BULK_COPY_FROM:
         kinds.append("bulk")
@@ -97,9 +99,9 @@ def staged_candidates(
             stores="streaming",
             accumulation="f32" if dtype == "bf16" else "plain",
         )
-        held = stages * rows * threads * width * ELEMENT_BYTES[dtype]
+        held = stages * rows * threads * width * size
         tall = height >= _LOWEST_STAGED_PANEL and one.block_threads >= _FEWEST_STAGED_THREADS
-        fits = held < shared_memory_of(architecture) and (dtype != "f16" or columns % 2 == 0)
+        fits = held < shared_memory_of(architecture) and columns * size % min(ASYNC_COPY_BYTES) == 0
         if tall and fits and _is_sensible(one, shape, columns, dtype):
             found.append(one)
     return found

@@ -12,6 +12,8 @@ CLUSTER_BLOCKS = 8
 """Blocks that a cluster can have on every GPU that has clusters."""
 ASYNC_COPY_FROM = 80
 """Compute capability (times ten) from which threads copy to shared memory asynchronously."""
+ASYNC_COPY_BYTES = (4, 8, 16)
+"""What a thread can copy to shared memory at once, on multiples of that."""
 BULK_COPY_BYTES = 16
 """Of which starts and sizes of copied rows are multiples."""
 CLUSTERS_FROM = BULK_COPY_FROM = 90

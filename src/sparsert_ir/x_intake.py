@@ -18,9 +18,8 @@ from sparsert_ir.dialects.sparsert import (
     ExpectBytesOp,
     MakeSignalsOp,
 )
-from sparsert_ir.dialects.sparsert.staging import ASYNC_COPY_BYTES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu_facts import BULK_COPY_BYTES, WARP
+from sparsert_ir.gpu_facts import ASYNC_COPY_BYTES, BULK_COPY_BYTES, WARP
 from sparsert_ir.staging import insert_below, insert_if
 
 
@@ -149,8 +148,9 @@ class AsyncIntake:
             if count >= 1 and columns % count == 0 and width % count == 0:
                 return count
         raise ScheduleError(
-            "schedule: staging = async copies 4 bytes or more at once: in f16 it needs even N and"
-            f" an even number of columns per block, got N = {columns} and {width} columns"
+            "schedule: staging = async copies 4 bytes or more at once: with elements of 2 bytes it"
+            " needs even N and an even number of columns per block, got"
+            f" N = {columns} and {width} columns"
         )
 
 

@@ -27,7 +27,7 @@ func.func @f(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
 
 // -----
 
-// expected-error@unknown {{schedule: staging = async copies 4 bytes or more at once: in f16 it needs even N and an even number of columns per block, got N = 9 and 64 columns}}
+// expected-error@unknown {{schedule: staging = async copies 4 bytes or more at once: with elements of 2 bytes it needs even N and an even number of columns per block, got N = 9 and 64 columns}}
 func.func @f(%x: tensor<4x9xf16>) -> tensor<3x9xf16> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 0, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf16> : tensor<3x4xf16, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, staging = async> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf16, #sparsert.csr>, tensor<4x9xf16> -> tensor<3x9xf16>

@@ -25,10 +25,8 @@ from xdsl.irdl import (
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect
 
 from sparsert_ir.dialects.sparsert.checks import MEMREF, check_memory, expect
-from sparsert_ir.gpu_facts import BULK_COPY_BYTES, WORKGROUP
+from sparsert_ir.gpu_facts import ASYNC_COPY_BYTES, BULK_COPY_BYTES, WORKGROUP
 
-ASYNC_COPY_BYTES = (4, 8, 16)
-"""What one `async_copy` can move."""
 SIGNALS = base(MemRefType)
 
 
