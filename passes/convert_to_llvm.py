@@ -31,6 +31,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.errors import IRError
 from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.kernel_function import only_block
 from sparsert_ir.lowering.async_copies import ASYNC_COPIES
 from sparsert_ir.lowering.cluster import CLUSTER
 from sparsert_ir.lowering.control_flow import CONTROL_FLOW
@@ -51,6 +52,7 @@ RULES: Rules = {
 }
 CONSTANTS = "sparsert.constants"
 """Attribute of a kernel: how many of its last arguments are constants of the module."""
+_NAME = "sparsert-convert-to-llvm"
 _TABLE_ALIGNMENT = 16
 
 
@@ -67,7 +69,7 @@ class ConvertToLLVM(ModulePass):
     functions that launch kernels stay as they are.
     """
 
-    name = "sparsert-convert-to-llvm"
+    name = _NAME
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for inner in list(op.body.block.ops):
@@ -139,7 +141,7 @@ def _changing_arguments(block: Block) -> frozenset[SSAValue]:
     functions = {f.sym_name.data: f for f in block.ops if isinstance(f, func.FuncOp)}
     calls = [op for f in functions.values() for op in f.walk() if isinstance(op, func.CallOp)]
     return frozenset(
-        functions[call.callee.string_value()].body.block.args[number]
+        only_block(functions[call.callee.string_value()], _NAME).args[number]
         for call in calls
         for number, value in enumerate(call.arguments)
         if isinstance(value.owner, memref.AllocOp)
@@ -150,7 +152,8 @@ def _convert_function(
     op: gpu.FuncOp | func.FuncOp, target: Target, changing: frozenset[SSAValue]
 ) -> llvm.FuncOp:
     lowering = FunctionLowering(target, RULES, SHARED)
-    arguments = op.body.block.args
+    body = only_block(op, _NAME)
+    arguments = body.args
     for argument in arguments:
         kind = argument.type
         if isinstance(kind, TensorType):
@@ -167,7 +170,7 @@ def _convert_function(
     for position, kind in enumerate(types):
         lowering.block.insert_arg(kind, position)
     lowering.bind(arguments, lowering.block.args)
-    lowering.lower_body(op.body.block)
+    lowering.lower_body(body)
     return llvm.FuncOp(
         op.sym_name.data,
         llvm.LLVMFunctionType(types),

@@ -22,6 +22,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import IRError
+from sparsert_ir.kernel_function import only_block
 from sparsert_ir.passes.partition import constant_weight
 from sparsert_ir.row_loops import RowLoops
 from sparsert_ir.row_packing import pack, reads_groups
@@ -126,7 +127,7 @@ def _pass_tables(
     module: ModuleOp, kernel: func.FuncOp, tables: dict[str, Dense]
 ) -> dict[str, SSAValue]:
     """Make the tables globals of the module and arguments of the kernel, before its bounds."""
-    block = kernel.body.block
+    block = only_block(kernel, "sparsert-pack-pattern")
     name = kernel.sym_name.data
     bounds = sum(isinstance(argument.type, IndexType) for argument in block.args)
     position = len(block.args) - bounds

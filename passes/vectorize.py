@@ -33,6 +33,7 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.gpu_facts import WORKGROUP
+from sparsert_ir.kernel_function import only_block
 from sparsert_ir.schedule import Schedule
 
 _ELEMENTWISE = (arith.AddfOp, arith.MaximumfOp, arith.ExtFOp, arith.TruncFOp)
@@ -99,7 +100,7 @@ class Vectorize(ModulePass):
 
 
 def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
-    y = cast(MemRefType[Attribute], kernel.body.block.args[-1].type)
+    y = cast(MemRefType[Attribute], only_block(kernel, "sparsert-vectorize").args[-1].type)
     if width & (width - 1):
         raise ScheduleError(
             f"schedule: columns_per_thread must be a power of two on a GPU, got {width}"

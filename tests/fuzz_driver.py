@@ -97,7 +97,9 @@ def judge(status: int, stderr: str) -> Outcome:
     return Outcome(status, problem)
 
 
-def _work(pipe: Connection, answer: Answer, seed: int, begin: int, end: int) -> None:
+def _work(
+    pipe: Connection, answer: Answer, directory: str, seed: int, begin: int, end: int
+) -> None:
     """Run inputs begin ... end - 1; sends the number of each before it, and its outcome after."""
     try:
         import resource
@@ -105,11 +107,10 @@ def _work(pipe: Connection, answer: Answer, seed: int, begin: int, end: int) -> 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     except ImportError:
         pass  # no such limits on this platform
-    with TemporaryDirectory(dir=_fast_directory()) as directory:
-        for number in range(begin, end):
-            one = make_input(seed, number)
-            pipe.send(number)
-            pipe.send((one.kind, answer(one, Path(directory))))
+    for number in range(begin, end):
+        one = make_input(seed, number)
+        pipe.send(number)
+        pipe.send((one.kind, answer(one, Path(directory))))
     pipe.close()
 
 
@@ -184,14 +185,16 @@ class Fuzzer:
     def run(self, begin: int, end: int, deadline: float) -> int:
         """Inputs begin ... end - 1, until the deadline; returns the number of the next."""
         number = begin
-        while number < end and time.monotonic() < deadline:
-            number = self._run_worker(number, min(end, number + _INPUTS_PER_WORKER), deadline)
+        with TemporaryDirectory(dir=_fast_directory()) as directory:
+            while number < end and time.monotonic() < deadline:
+                last = min(end, number + _INPUTS_PER_WORKER)
+                number = self._run_worker(directory, number, last, deadline)
         return number
 
-    def _run_worker(self, begin: int, end: int, deadline: float) -> int:
+    def _run_worker(self, directory: str, begin: int, end: int, deadline: float) -> int:
         context = multiprocessing.get_context("spawn")
         pipe, their_end = cast(tuple[Connection, Connection], context.Pipe(duplex=False))
-        task = (their_end, self.answer, self.seed, begin, end)
+        task = (their_end, self.answer, directory, self.seed, begin, end)
         worker = context.Process(target=_work, args=task, daemon=True)
         worker.start()
         their_end.close()

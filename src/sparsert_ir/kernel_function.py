@@ -5,10 +5,11 @@ from typing import cast
 
 from xdsl.dialects import arith, func
 from xdsl.dialects.builtin import AnyFloat, MemRefType, ModuleOp, TensorType, f32
-from xdsl.ir import Attribute, BlockArgument, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 
 from sparsert_ir.building import memref_of
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
+from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp, WindowAttr
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.schedule import Schedule
@@ -101,6 +102,16 @@ class ProductFunction:
             )
 
 
+def only_block(function: func.FuncOp | gpu.FuncOp, user: str) -> Block:
+    """The body of a function; IRError unless it is one block, with structured control flow only."""
+    blocks = function.body.blocks
+    if len(blocks) != 1:
+        raise IRError(
+            f"{user}: expected @{function.sym_name.data} to be one block, got {len(blocks)}"
+        )
+    return blocks[0]
+
+
 def product_functions(module: ModuleOp, user: str) -> list[ProductFunction]:
     """Every function of the module with a `tiled_spmm`; IRError for one that is more than that."""
     functions = [op for op in module.body.block.ops if isinstance(op, func.FuncOp)]
@@ -112,14 +123,15 @@ def product_functions(module: ModuleOp, user: str) -> list[ProductFunction]:
 
 
 def _product_function(function: func.FuncOp, user: str) -> ProductFunction:
-    body = [op for op in function.body.block.ops if not isinstance(op, arith.ConstantOp)]
+    block = only_block(function, user)
+    body = [op for op in block.ops if not isinstance(op, arith.ConstantOp)]
     expected = f"{user}: expected function @{function.sym_name.data} to be one product"
     products = [op for op in body if isinstance(op, TiledSpmmOp)]
     constants = [op for op in body if isinstance(op, ConstantOp)]
     if len(products) != 1 or len(constants) != 1 or len(body) != 3:
         others = sorted({op.name for op in body} - {"sparsert.constant", "func.return"})
         raise IRError(f"{expected} with a fused epilogue, got {', '.join(others)}")
-    product, returned = products[0], function.body.block.last_op
+    product, returned = products[0], block.last_op
     if not isinstance(returned, func.ReturnOp) or list(returned.operands) != [product.result]:
         raise IRError(f"{expected} that returns its result")
     for value in (product.x, product.residual):

@@ -23,3 +23,12 @@ gpu.module @m {
     gpu.return
   }
 }
+
+// -----
+
+// expected-error@unknown {{sparsert-convert-to-llvm: expected @f to be one block, got 2}}
+func.func @f() {
+  cf.br ^next
+^next:
+  func.return
+}
