@@ -106,6 +106,7 @@ WINDOWS: dict[str, Window] = {
         dilation=(2, 2),
     ),
     "pointwise": Window(batch=2, channels=4, image=(4, 4)),
+    "one pixel": Window(batch=1, channels=4, image=(1, 1), kernel=(3, 3), padding=(1, 1, 1, 1)),
     "NHWC": Window(
         batch=2, channels=4, image=(5, 6), kernel=(3, 3), padding=(1, 1, 1, 1), layout="nhwc"
     ),

@@ -389,6 +389,32 @@ def test_a_tap_that_is_always_inside_has_no_guard() -> None:
     assert kernel.llvm_ir.count("asm") == 1
 
 
+@given(window=st.data())
+def test_exactly_the_taps_that_may_be_outside_are_guarded(window: st.DataObject) -> None:
+    """In GPU code, by the definition of the window for every one of its columns."""
+    w = window.draw(windows(2))
+    kernel = compile_conv2d(
+        np.ones((1, 2, *w.kernel)),
+        w.array_shape,
+        stride=w.strides,
+        padding=w.padding,
+        dilation=w.dilation,
+        layout="NCHW" if w.layout == "nchw" else "NHWC",
+        target="sm_80",
+        schedule=Schedule(rows_per_panel=1),
+    )
+    inside = w.inside(np.arange(w.depth)[:, np.newaxis], np.arange(w.columns))
+    guarded = kernel.llvm_ir.count("asm")
+    assert guarded == np.count_nonzero(~inside.all(axis=1))
+
+
+@pytest.mark.parametrize("padding", [(0, 2, 0, 0), (0, 0, 0, 2), (0, 1, 0, 1)])
+def test_a_window_of_one_pixel_keeps_its_guards(padding: tuple[int, ...]) -> None:
+    kernel = compile_conv2d(np.ones((1, 1, 1, 3)), (1, 1, 1, 1), padding=padding, target="sm_80")
+    assert kernel.n == 1
+    assert kernel.llvm_ir.count("asm") == 2
+
+
 def test_the_layer_of_a_module_is_that_of_the_arrays() -> None:
     window = Window(batch=1, channels=1, image=(2, 2))
     layer = Layer(

@@ -116,8 +116,9 @@ class WindowLanes:
                 lowering.insert(llvm.AddOp(column, lowering.integer(c))) for c in range(1, width)
             ]
         self.columns = columns
-        straight = window.adjacent_columns == window.columns
-        self._pixels = [] if straight else [self._pixel(column) for column in columns]
+        # A window of one pixel has one column, too, but taps that may lie outside.
+        self._straight = window.is_pointwise and window.adjacent_columns == window.columns
+        self._pixels = [] if self._straight else [self._pixel(column) for column in columns]
         self._lanes: dict[SSAValue, Lane] = {}
 
     def prepare(self, base: SSAValue, kind: MemRefType[Any]) -> None:
@@ -170,7 +171,7 @@ class WindowLanes:
     def _offset(self, place: int) -> SSAValue:
         """Where a column of the lane lies in row 0, in elements."""
         window = self.window
-        if window.adjacent_columns == window.columns:
+        if self._straight:
             return self.columns[place]
         pixel = self._pixels[place]
         by_image, _, by_row, by_column = window.element_strides
