@@ -52,6 +52,10 @@ class ArtefactError(SparsertError, ValueError):
     """A kernel artefact is damaged, hostile, or not for this machine."""
 
 
+class FileWriteError(SparsertError, OSError):
+    """A file could not be written, for want of space say; what was there before is unchanged."""
+
+
 class InterpreterError(SparsertError, RuntimeError):
     """The interpreted program is wrong: out of bounds, a race, a divergent barrier."""
 

@@ -2,31 +2,49 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
+
+from sparsert_ir.errors import FileWriteError
+
+_LONGEST_PREFIX = 100
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """Replace a file by `content`; readers, kills and full disks never leave half of it.
 
-    Raises OSError where the directory is missing, full or not writable; the old file stays then.
+    A symbolic link stays one: the file that it names is replaced. A device or a pipe is written to
+    as it is.
+    Raises FileWriteError where the directory is missing, full or not writable; the old file stays
+    then.
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+        else:
+            _replace(Path(os.path.realpath(target)), content)
+    except OSError as error:
+        raise FileWriteError(
+            f"{target}: cannot write: {error.strerror or error}; what was there is unchanged"
+        ) from error
+
+
+def _replace(target: Path, content: bytes) -> None:
+    name = f".{target.name[:_LONGEST_PREFIX]}.{secrets.token_hex(8)}"
+    beside = target.with_name(name)
+    # Not mkstemp, whose files only their owner may read.
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
+        if target.exists():
+            os.chmod(beside, stat.S_IMODE(target.stat().st_mode))
+        os.replace(beside, target)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            os.unlink(beside)
         raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -306,7 +306,7 @@ class Kernel:
 
         assembled: whether machine code for the GPU present goes beside the PTX; None: if there is
                    one.
-        Raises OSError where the file cannot be written, and what `load` raises if `assembled`.
+        Raises FileWriteError, and what `load` raises if `assembled`.
         """
         from sparsert_ir.artefact.from_kernel import save_kernel
 

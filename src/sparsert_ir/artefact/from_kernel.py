@@ -18,7 +18,7 @@ def save_kernel(
     """Write `kernel` to a file that `sparsert_ir.load` runs.
 
     assembled: whether machine code for the GPU present goes beside the PTX; None: if there is one.
-    Raises OSError where the file cannot be written, NoDeviceError where assembling was asked for.
+    Raises FileWriteError, and NoDeviceError where assembling was asked for.
     """
     binary = kernel.binary
     if assembled is None:

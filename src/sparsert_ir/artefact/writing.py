@@ -28,7 +28,7 @@ def save_binary(
 ) -> None:
     """Write a kernel, at once or not at all; the same arguments give the same bytes.
 
-    Raises OSError where the file cannot be written.
+    Raises FileWriteError where the file cannot be written.
     """
     members = _code(binary) | {
         constant_member(name): to_npy(array) for name, array in binary.constants

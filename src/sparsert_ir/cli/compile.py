@@ -1,7 +1,6 @@
 """compile: a matrix becomes a file that runs, or text to read."""
 
 import argparse
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,12 +52,12 @@ def run(options: argparse.Namespace) -> Report:
     if options.stage is None and options.emit == "artefact":
         if to_standard_output:
             raise ArgumentError("-o: expected a file for an artefact, got standard output")
-        _write(output, lambda: kernel.save(output))
+        kernel.save(output)
         return _report(kernel, output)
     text = _text(kernel, options)
     if to_standard_output:
         return Report({"text": text}, text=text)
-    _write(output, lambda: write_atomically(output, text.encode()))
+    write_atomically(output, text.encode())
     return _report(kernel, output)
 
 
@@ -76,13 +75,6 @@ def _text(kernel: Any, options: argparse.Namespace) -> str:
         "llvm": lambda: kernel.llvm_ir,
         "assembly": lambda: kernel.assembly,
     }[options.emit]()
-
-
-def _write(output: Path, write: Callable[[], None]) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise ArgumentError(f"{output}: cannot write: {error.strerror or error}") from error
 
 
 def _report(kernel: Any, output: Path) -> Report:

@@ -13,7 +13,7 @@ from sparsert_ir.cli.layers import (
     with_schedule,
 )
 from sparsert_ir.cli.report import Report, count
-from sparsert_ir.errors import ArgumentError, DeviceError
+from sparsert_ir.errors import DeviceError
 
 if TYPE_CHECKING:
     from sparsert_ir.kernel import Kernel
@@ -46,10 +46,7 @@ def run(options: argparse.Namespace) -> Report:
         page = report_page(
             kernel, options.weights.name, full_text=_full_text(options, kernel), step=step
         )
-    try:
-        write_atomically(options.output, page.encode())
-    except OSError as error:
-        raise ArgumentError(f"{options.output}: cannot write: {error.strerror or error}") from error
+    write_atomically(options.output, page.encode())
     written = options.output.stat().st_size
     return Report(
         {"output": str(options.output), "bytes": written, "stages": list(kernel.stages)},

@@ -1,7 +1,6 @@
 """`sparsert`: compile, run and judge sparse matrices from the command line."""
 
 import argparse
-import os
 import sys
 import traceback
 import warnings
@@ -13,6 +12,7 @@ from sparsert_ir.cli.report import Report, print_report
 from sparsert_ir.errors import SparsertError
 from sparsert_ir.tools.command_parser import USER_MISTAKE, CommandParser, VersionAction
 from sparsert_ir.tools.diagnostics import printable, shortened
+from sparsert_ir.tools.standard_output import flushed_output
 
 INTERNAL_ERROR, INTERRUPTED = 70, 130
 _COMMANDS = {
@@ -48,11 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     try:
         report: Report = options.run(options)
-        print_report(report, as_json=options.json)
-        sys.stdout.flush()
+        with flushed_output():
+            print_report(report, as_json=options.json)
         return report.status
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return USER_MISTAKE
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, options)

@@ -43,10 +43,7 @@ def run(options: argparse.Namespace) -> Report:
     if options.n < 1:
         raise ArgumentError(f"-n: expected 1 or more, got {options.n}")
     matrix = read_matrix(options)
-    try:
-        save_figure(_figure(matrix, options), options.output)
-    except OSError as error:
-        raise ArgumentError(f"{options.output}: cannot write: {error.strerror or error}") from error
+    save_figure(_figure(matrix, options), options.output)
     written = options.output.stat().st_size
     return Report(
         {"output": str(options.output), "bytes": written, "kind": options.kind},

@@ -4,16 +4,15 @@ Whatever the text, it ends with a result or with a diagnostic, never with a trac
 """
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparsert_ir.errors import ArgumentError
+from sparsert_ir.errors import ArgumentError, FileWriteError
 from sparsert_ir.tools.arguments import parse_arguments
 from sparsert_ir.tools.command_parser import USER_MISTAKE
+from sparsert_ir.tools.standard_output import write_output
 
 if TYPE_CHECKING:
     from sparsert_ir.tools.stages import Stages
@@ -29,10 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
     try:
         return _run(options)
-    except ArgumentError as error:
+    except (ArgumentError, FileWriteError) as error:
         return _fail(f"sparsert-opt: error: {error}", USER_MISTAKE, options)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return USER_MISTAKE
     except KeyboardInterrupt:
         return _fail("sparsert-opt: interrupted", INTERRUPTED, options)
@@ -105,14 +103,11 @@ def _process_all(stages: "Stages", options: argparse.Namespace) -> tuple[list[st
 def _write(text: str, path: str | None) -> None:
     """To a file, or to standard output; always UTF-8."""
     if path is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
+        write_output(text)
         return
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ArgumentError(f"{path}: cannot write: {error.strerror or error}") from error
+    from sparsert_ir.files import write_atomically
+
+    write_atomically(path, text.encode())
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class TuningRecord:
             raise TuningRecordError(f"tuning record: malformed ({error})") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON, at once or not at all. Raises OSError."""
+        """Write it as JSON, at once or not at all. Raises FileWriteError."""
         write_atomically(path, self.to_json().encode())
 
     @classmethod

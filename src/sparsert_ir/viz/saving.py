@@ -17,7 +17,7 @@ _DOTS_PER_INCH = 150
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write an .svg or .png; ArgumentError for other names, OSError where that fails."""
+    """Write an .svg or .png; ArgumentError for other names, FileWriteError where that fails."""
     write_atomically(path, figure_bytes(figure, format_of(path)))
 
 
