@@ -66,8 +66,11 @@ def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
     if pipeline != GPU_DATA:
         given = schedules(pipeline, window.columns, dtype)
     schedule = draw(st.none() | given)
-    if schedule is not None and on_cpu:
-        schedule = replace(schedule, staging="none")
+    if schedule is not None and pipeline != GPU_DATA:
+        plain = Schedule()
+        schedule = replace(
+            schedule, staging="none", stages=plain.stages, rows_per_stage=plain.rows_per_stage
+        )
     if schedule is not None and pipeline == GPU_DATA:
         assume(schedule.threads % (schedule.columns_per_thread * schedule.column_groups) == 0)
     elif schedule is not None and not on_cpu:

@@ -34,6 +34,7 @@ from sparsert_ir.runtime.device import probe_gpus, require_gpu
 VARIABLE = "SPARSERT_COMPUTE_SANITIZER"
 _TIMEOUT = 280.0
 _FOUND = 99
+_SM_80 = 80
 _LAUNCHES = 2
 """Of each kernel, one right after the other, so that launches that may overlap do."""
 _SHARED_TOO = "--initcheck-address-space"
@@ -141,7 +142,8 @@ def _needed(case: KernelCase) -> int:
     if schedule is None:
         return 0
     overlapped = OVERLAP_FROM if schedule.launch == "overlapped" else 0
-    return max(overlapped, CLUSTERS_FROM if schedule.cluster > 1 else 0)
+    staged = _SM_80 if schedule.staging == "async" or case.dtype == "bf16" else 0
+    return max(overlapped, staged, CLUSTERS_FROM if schedule.cluster > 1 else 0)
 
 
 def _results(case: KernelCase, poisoned: bool) -> list[tuple[Array, Array]]:

@@ -14,7 +14,7 @@ from sparsert_ir import Kernel, Schedule, SparseMatrix
 from sparsert_ir.dense import Array
 from sparsert_ir.window import Window
 
-Dtype: TypeAlias = Literal["f32", "f16"]
+Dtype: TypeAlias = Literal["f32", "f16", "bf16"]
 Residual: TypeAlias = Literal["none", "before", "after"]
 
 
@@ -64,6 +64,17 @@ CODE: dict[str, dict[str, Any]] = {
     "folded": {"accumulation": "folded", "columns_per_thread": 2},
     "folded by 3": {"accumulation": "folded", "fold_length": 3},
     "sums in f32": {"accumulation": "f32", "columns_per_thread": 2},
+    "staged": {"staging": "async", "stages": 2, "rows_per_stage": 4},
+    "staged, panels side by side": {
+        "staging": "async",
+        "stages": 3,
+        "rows_per_stage": 7,
+        "panels_per_block": 2,
+        "columns_per_thread": 2,
+        "column_tiles": 2,
+        "threads": 8,
+        "launch": "overlapped",
+    },
     "everything": {
         "rows_per_panel": 5,
         "k_groups": 3,
@@ -115,6 +126,7 @@ CONVOLUTIONS: dict[str, tuple[Dtype, Schedule | None]] = {
     "code": ("f32", Schedule(rows_per_panel=4, threads=32)),
     "code, K groups": ("f32", Schedule(rows_per_panel=4, k_groups=4, threads=32)),
     "code, f16": ("f16", Schedule(rows_per_panel=3, accumulation="f32", launch="overlapped")),
+    "code, bf16": ("bf16", Schedule(rows_per_panel=3, accumulation="f32", columns_per_thread=2)),
     "data": ("f32", Schedule(lowering="data", rows_per_panel=2, threads=64, columns_per_thread=4)),
     "data, f16": (
         "f16",
@@ -128,9 +140,15 @@ CONVOLUTIONS: dict[str, tuple[Dtype, Schedule | None]] = {
             launch="overlapped",
         ),
     ),
+    "data, bf16": (
+        "bf16",
+        Schedule(
+            lowering="data", rows_per_panel=2, threads=64, columns_per_thread=2, accumulation="f32"
+        ),
+    ),
     "chosen": ("f32", None),
 }
-DTYPES: tuple[Dtype, ...] = ("f32", "f16")
+DTYPES: tuple[Dtype, ...] = ("f32", "f16", "bf16")
 COLUMNS = (1, 4, 8, 16, 64)
 
 
@@ -144,13 +162,14 @@ def all_cases() -> Iterator[KernelCase]:
 
 def _code(dtype: Dtype) -> Iterator[KernelCase]:
     base: dict[str, Any] = {"rows_per_panel": 8, "threads": 32}
+    in_f32: dict[str, Any] = {"accumulation": "f32"} if dtype == "bf16" else {}
     for knobs, chosen in CODE.items():
-        schedule = Schedule(**(base | chosen))
+        schedule = Schedule(**(base | chosen | in_f32))
         yield _product(f"code, {knobs}", dtype, schedule, 72)
     for columns in (*COLUMNS, 23):
         yield _product("code, chosen", dtype, None, columns, "after")
-        yield _product("code", dtype, Schedule(rows_per_panel=8), columns, "before")
-    yield _product("code, no nonzeros", dtype, Schedule(), 20, density=0.0)
+        yield _product("code", dtype, Schedule(rows_per_panel=8, **in_f32), columns, "before")
+    yield _product("code, no nonzeros", dtype, Schedule(**in_f32), 20, density=0.0)
 
 
 def _data(dtype: Dtype) -> Iterator[KernelCase]:

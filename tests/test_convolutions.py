@@ -389,6 +389,50 @@ def test_a_tap_that_is_always_inside_has_no_guard() -> None:
     assert kernel.llvm_ir.count("asm") == 1
 
 
+@pytest.mark.parametrize("lowering", ["data", "code"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize(
+    ("length", "stride", "padding"),
+    [(1024, 1, 1), (1025, 2, 0), (4097, 1, 1500), (6000, 3, 7), (9000, 17, 1)],
+)
+def test_long_lines_are_copied_by_loops(
+    length: int, stride: int, padding: int, layout: Any, lowering: Any
+) -> None:
+    """A signal of one dimension, on a CPU: the code does not grow with its length."""
+    shape = (2, 3, 1, length) if layout == "nchw" else (2, 1, length, 3)
+    weight = np.arange(-4, 5, dtype=np.float32).reshape(1, 3, 1, 3)
+    kernel = compile_conv2d(
+        weight,
+        shape,
+        stride=(1, stride),
+        padding=(0, padding),
+        layout="NCHW" if layout == "nchw" else "NHWC",
+        target="cpu",
+        lowering=lowering,
+    )
+    x = np.random.default_rng(0).integers(-3, 4, shape).astype(np.float32)
+    window = Window(
+        batch=2,
+        channels=3,
+        image=(1, length),
+        kernel=(1, 3),
+        strides=(1, stride),
+        padding=(0, padding, 0, padding),
+        layout=layout,
+    )
+    np.testing.assert_array_equal(kernel(x), convolve(weight, x, window, 1))
+    assert len(kernel.llvm_ir) < 400_000
+
+
+@pytest.mark.parametrize("lowering", ["data", "code"])
+def test_lanes_of_a_cpu_that_are_too_wide_are_refused(lowering: Any) -> None:
+    schedule = Schedule(lowering=lowering, rows_per_panel=1, columns_per_thread=5000)
+    with pytest.raises(ScheduleError, match="columns_per_thread must be at most 4096"):
+        compile_conv2d(np.ones((1, 1, 1, 3)), (1, 1, 1, 6000), target="cpu", schedule=schedule)
+    with pytest.raises(ScheduleError, match="columns_per_thread must be at most 4096"):
+        sparsert_ir.compile(np.eye(8), 6000, target="cpu", schedule=schedule)
+
+
 @given(window=st.data())
 def test_exactly_the_taps_that_may_be_outside_are_guarded(window: st.DataObject) -> None:
     """In GPU code, by the definition of the window for every one of its columns."""

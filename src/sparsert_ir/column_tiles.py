@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sparsert_ir.errors import ScheduleError
+
 Piece: TypeAlias = tuple[int, int]
 """First column within the lane, and columns."""
 
 GRAIN = 16
 """Columns of f32 in a cache line, which is what the widest SIMD register holds."""
+
+_WIDEST_LANE = 4096
+"""Columns. Far fewer fill all registers; many more make LLVM slow, or end the process."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,17 @@ class ColumnTiles:
 
 
 def column_tiles(columns: int, width: int) -> ColumnTiles:
-    """Tiles of at most `width` columns."""
-    return ColumnTiles(columns, min(width, columns))
+    """Tiles of at most `width` columns. Raises ScheduleError as `checked_lane` does."""
+    return ColumnTiles(columns, checked_lane(min(width, columns)))
+
+
+def checked_lane(width: int) -> int:
+    """`width` itself; ScheduleError for lanes of more columns than LLVM can handle."""
+    if width > _WIDEST_LANE:
+        raise ScheduleError(
+            f"schedule: columns_per_thread must be at most {_WIDEST_LANE} on a CPU, got {width}"
+        )
+    return width
 
 
 def pieces(width: int) -> list[Piece]:

@@ -14,6 +14,11 @@ from sparsert_ir.epilogue import convert, splat
 from sparsert_ir.image_tiles import ImageTiles
 from sparsert_ir.padding import copied_columns
 
+_BLOCK, _LONG = 256, 1024
+"""Columns that one turn of a loop copies, and those of a row from which on there is a loop."""
+_LONGEST_STEP = 16
+"""Columns of the image per column of the copy up to which whole vectors are loaded."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -30,6 +35,18 @@ class Columns:
     def span(self) -> int:
         """Columns of the image from the first to the last, and up to the next one."""
         return self.size * self.step
+
+    def blocks(self, image_width: int) -> int:
+        """How many blocks to copy in a loop: all of a long row whose spans lie in the image."""
+        if self.size <= _LONG:
+            return 0
+        return min(self.size // _BLOCK, (image_width - self.source) // (_BLOCK * self.step))
+
+    def after_blocks(self, image_width: int) -> "Columns":
+        """The columns that the loop leaves."""
+        done = self.blocks(image_width) * _BLOCK
+        source = self.source + done * self.step
+        return Columns(self.start + done, self.size - done, source, self.step)
 
     def parts(self, image_width: int) -> "Iterator[Columns]":
         """Powers of two each of whose spans lies inside the image, somewhere."""
@@ -123,18 +140,47 @@ class _Plane:
         self._clear(code, target, 0, begin)
         first = begin * window.strides[1] + self.right - window.padding[1]
         columns = Columns(begin, end - begin, first, window.strides[1])
-        if columns.size and window.layout == "nchw":
-            for part in columns.parts(window.image[1]):
+        if columns.size and window.layout == "nchw" and columns.step <= _LONGEST_STEP:
+            self._copy_blocks(code, target, source, columns)
+            for part in columns.after_blocks(window.image[1]).parts(window.image[1]):
                 self._copy_lane(code, target, source, part)
         elif columns.size:
             self._copy_numbers(code, target, source, columns)
         self._clear(code, target, end, pitch)
 
+    def _copy_blocks(self, code: Code, target: SSAValue, source: SSAValue, row: Columns) -> None:
+        """A long row is copied by a loop, so that the code does not grow with it."""
+        block = Columns(0, _BLOCK, 0, row.step)
+
+        def one_block(inner: Code, number: SSAValue) -> None:
+            first = _moved(inner, inner.multiply(number, inner.index(block.span)), row.source)
+            place = [self.image, self.channel, source, first]
+            lane = _lane(self.copy.element_type, block.span)
+            loaded = inner.insert(LoadColumnsOp(self.x, place, lane))
+            if row.step > 1:
+                loaded = inner.shuffle(loaded, [i * row.step for i in range(_BLOCK)])
+            start = inner.add(target, inner.multiply(number, inner.index(_BLOCK)))
+            self._store(inner, convert(inner, loaded, self.copy.kind), start, row.start)
+
+        count = row.blocks(self.copy.tiles.window.image[1])
+        if count:
+            code.loop(code.index(0), code.index(count), code.index(1), one_block)
+
     def _clear(self, code: Code, target: SSAValue, begin: int, end: int) -> None:
         kind = self.copy.kind
-        for start, size in pieces(end - begin) if end > begin else []:
+        count = max(0, end - begin) // _BLOCK if end - begin > _LONG else 0
+
+        def one_block(inner: Code, number: SSAValue) -> None:
+            zeros = splat(inner, inner.number(0.0, kind), _lane(kind, _BLOCK))
+            start = inner.add(target, inner.multiply(number, inner.index(_BLOCK)))
+            self._store(inner, zeros, start, begin)
+
+        if count:
+            code.loop(code.index(0), code.index(count), code.index(1), one_block)
+        first = begin + count * _BLOCK
+        for start, size in pieces(end - first) if end > first else []:
             zeros = splat(code, code.number(0.0, kind), _lane(kind, size))
-            self._store(code, zeros, target, begin + start)
+            self._store(code, zeros, target, first + start)
 
     def _copy_lane(self, code: Code, target: SSAValue, source: SSAValue, part: Columns) -> None:
         """One load of neighbours, of which every `step`-th is kept."""
@@ -152,8 +198,11 @@ class _Plane:
     def _copy_numbers(
         self, code: Code, target: SSAValue, source: SSAValue, columns: Columns
     ) -> None:
-        """One number at a time: neighbours of an image row lie a pixel's channels apart."""
+        """One number at a time: what becomes neighbours lies far apart, in NHWC a pixel's channels
+        at least.
+        """
         begin = code.index(columns.start)
+        nchw = self.copy.tiles.window.layout == "nchw"
 
         def one_column(inner: Code, column: SSAValue) -> None:
             x = _moved(
@@ -161,7 +210,10 @@ class _Plane:
                 inner.multiply(column, inner.index(columns.step)),
                 columns.source - columns.start * columns.step,
             )
-            number = inner.load(self.x, self.image, source, x, self.channel)
+            place = [self.image, source, x, self.channel]
+            if nchw:
+                place = [self.image, self.channel, source, x]
+            number = inner.load(self.x, *place)
             converted = convert(inner, number, self.copy.kind)
             inner.do(StoreColumnsOp(converted, self.target, [inner.add(target, column)]))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from sparsert_ir.column_tiles import checked_lane
 from sparsert_ir.padding import PaddedCopy, padded_copy
 from sparsert_ir.window import Window
 
@@ -35,8 +36,8 @@ class ImageTiles:
         return self.window.channels * self.copy.planes * self.copy.plane
 
     def lane(self, columns: int) -> int:
-        """Columns that are summed together, at most `columns`."""
-        return min(columns, self.copy.columns)
+        """Columns that are summed together, at most `columns`; ScheduleError for too many."""
+        return checked_lane(min(columns, self.copy.columns))
 
 
 def image_tiles(window: Window, columns: int) -> ImageTiles:
