@@ -12,6 +12,7 @@ import io
 import multiprocessing
 import os
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -268,6 +269,7 @@ def _main() -> int:
     if options.show is not None:
         _show(options.seed, options.show)
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     fuzzer = Fuzzer(options.seed, options.limit, watch=Progress(options.begin))
     deadline = time.monotonic() + 60 * options.minutes
     end = sys.maxsize if options.inputs is None else options.begin + options.inputs
