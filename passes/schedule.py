@@ -11,6 +11,7 @@ from xdsl.passes import ModulePass
 from sparsert_ir.convolution_schedules import default_convolution
 from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
 from sparsert_ir.dialects.sparsert import ConstantOp, Conv2dOp, Product, ScheduleAttr, SpmmOp
+from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.schedule import Schedule
 
@@ -62,7 +63,8 @@ class ChooseSchedule(ModulePass):
             raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
         rows, depth = cast(TensorType[Attribute], product.weight.type).get_shape()
         x = cast(TensorType[Attribute], product.x.type)
-        dtype = str(x.element_type)
+        # f64 is no kernel's type of the API, and no model's: its schedule is that of f32.
+        dtype = str(x.element_type) if str(x.element_type) in DTYPES else "f32"
         weight = product.weight.owner
         nonzeros = weight.values.get_shape()[0] if isinstance(weight, ConstantOp) else None
         lowering = "data" if self.lowering == "data" else "code"

@@ -24,3 +24,10 @@ func.func @has_a_schedule(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x8xf32
   %0 = sparsert.spmm %w, %x schedule <rows_per_panel = 5> : tensor<2x3xf32, #sparsert.csr>, tensor<3x8xf32> -> tensor<2x8xf32>
   func.return %0 : tensor<2x8xf32>
 }
+
+// ALL-LABEL: func.func @double
+// ALL: sparsert.spmm {{.*}} schedule <{{.+}}> :
+func.func @double(%w: tensor<2x3xf64, #sparsert.csr>, %x: tensor<3x8xf64>) -> tensor<2x8xf64> {
+  %0 = sparsert.spmm %w, %x : tensor<2x3xf64, #sparsert.csr>, tensor<3x8xf64> -> tensor<2x8xf64>
+  func.return %0 : tensor<2x8xf64>
+}
