@@ -6,15 +6,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pytest
+from ptxas import assemble
 
-from sparsert_ir.errors import CallError, DeviceError
+from sparsert_ir.errors import ArchitectureError, CallError, DeviceError, DeviceMemoryError
 from sparsert_ir.runtime.device import Gpu
-from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
-from sparsert_ir.runtime.program import load_kernel
+from sparsert_ir.runtime.device_array import DeviceArray
+from sparsert_ir.runtime.launch import ConstantArray, GpuKernel, KernelSignature, LaunchShape
+from sparsert_ir.runtime.program import load_cubin, load_kernel
 from sparsert_ir.runtime.timing import time_launches
 
 SHAPE = (8, 128)
@@ -309,3 +313,33 @@ def test_an_earlier_failure_on_the_gpu_is_reported(torch: Any, axpy_ptx: str) ->
     )
     assert "kernel @axpy: launching it on GPU 0: CUDA_ERROR_ILLEGAL_ADDRESS" in done.stdout
     assert "earlier in this process" in done.stdout
+
+
+def test_a_result_without_room_is_an_error_and_nothing_else(
+    gpu: Gpu, axpy: GpuKernel, torch: Any
+) -> None:
+    with pytest.raises(DeviceMemoryError, match="allocating"):
+        DeviceArray.allocate(gpu.ordinal, (gpu.memory,), "float32", stream=0)
+    x, residual, y = tensors(torch)
+    axpy(x, residual, y)
+    assert torch.equal(y, 3 * x + residual)
+
+
+def test_a_constant_without_room_is_an_error_and_nothing_else(
+    gpu: Gpu, axpy: GpuKernel, torch: Any
+) -> None:
+    endless = np.broadcast_to(np.float32(0), (gpu.memory,))
+    with pytest.raises(DeviceMemoryError, match="for a packed matrix"):
+        ConstantArray(endless, gpu.ordinal)
+    x, residual, y = tensors(torch)
+    axpy(x, residual, y)
+    assert torch.equal(y, 3 * x + residual)
+
+
+def test_a_binary_of_another_gpu_is_refused(gpu: Gpu, axpy_ptx: str, tmp_path: Path) -> None:
+    if gpu.arch.startswith("sm_8"):
+        pytest.skip(f"{gpu.arch} runs what is assembled for sm_80")
+    assemble(axpy_ptx, "sm_80", tmp_path)
+    binary = (tmp_path / "kernel.cubin").read_bytes()
+    with pytest.raises(ArchitectureError, match="loading it on GPU 0"):
+        load_cubin(binary, "axpy", gpu)
