@@ -7,22 +7,30 @@ import numpy as np
 import pytest
 
 import cpu
+from cpu_products import float64_product
+from cpu_timing import check
 from sparsert_ir import SparseMatrix
 
 
 def test_the_report_has_every_case_and_the_means(tmp_path: Path) -> None:
     output = tmp_path / "cpu"
-    arguments = ["--only", "0.95/64x64", "--seconds", "0.05", "--output", str(output)]
+    words = ["0.95/64x64", "tiny/0.9/16x16/1", "64@56 x1 90%"]
+    arguments = ["--only", *words, "--seconds", "0.05", "--output", str(output)]
     assert cpu.main([*arguments, "--threads", "1", "2"]) == 0
     found = json.loads((tmp_path / "cpu.json").read_text())
     assert str(tmp_path) not in found["command"]
-    assert [row["threads"] for row in found["rows"]] == [1, 2]
+    suites = ["shapes", "tiny", "tiny", "convolutions"]
+    assert [row["suite"] for row in found["rows"]] == 2 * suites
+    assert [row["threads"] for row in found["rows"]] == [1] * 4 + [2] * 4
     for row in found["rows"]:
-        assert row["us"].keys() >= {"ours", "numpy", "scipy CSR"}
         assert min(row["us"].values()) > 0
+        if row["suite"] != "convolutions":
+            assert row["us"].keys() >= {"ours", "numpy", "scipy CSR"}
     text = (tmp_path / "cpu.md").read_text()
     assert "| 1 | shapes | 95% | 1 |" in text
+    assert "| 2 | tiny | 90% | 2 |" in text
     assert text.count("| shapes/0.95/64x64/3136 |") == 2
+    assert text.count("| 64@56 x1 90% |") == 2
 
 
 def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
@@ -33,7 +41,8 @@ def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
 def test_a_wrong_product_is_not_timed() -> None:
     matrix = SparseMatrix.of(np.eye(3, dtype=np.float32))
     x = np.ones((3, 2), np.float32)
-    cpu.check({"right": lambda: x}, matrix, x)
+    true = float64_product(matrix, x)
+    check({"right": lambda: x}, *true)
     for wrong in (x + 1e-3, np.full((3, 2), np.nan, np.float32)):
         with pytest.raises(SystemExit, match="wrong: expected errors within the bound"):
-            cpu.check({"wrong": lambda wrong=wrong: wrong}, matrix, x)
+            check({"wrong": lambda wrong=wrong: wrong}, *true)
