@@ -28,7 +28,7 @@ from sanitizer_faults import FAULTS, run_fault
 from sparsert_ir import Kernel
 from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
 from sparsert_ir.dense import Array
-from sparsert_ir.gpu_facts import CLUSTERS_FROM
+from sparsert_ir.gpu_facts import BULK_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.runtime.device import probe_gpus, require_gpu
 
 VARIABLE = "SPARSERT_COMPUTE_SANITIZER"
@@ -142,8 +142,9 @@ def _needed(case: KernelCase) -> int:
     if schedule is None:
         return 0
     overlapped = OVERLAP_FROM if schedule.launch == "overlapped" else 0
-    staged = _SM_80 if schedule.staging == "async" or case.dtype == "bf16" else 0
-    return max(overlapped, staged, CLUSTERS_FROM if schedule.cluster > 1 else 0)
+    staged = {"async": _SM_80, "bulk": BULK_COPY_FROM}.get(schedule.staging, 0)
+    converted = _SM_80 if case.dtype == "bf16" else 0
+    return max(overlapped, staged, converted, CLUSTERS_FROM if schedule.cluster > 1 else 0)
 
 
 def _results(case: KernelCase, poisoned: bool) -> list[tuple[Array, Array]]:

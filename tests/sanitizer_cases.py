@@ -75,6 +75,14 @@ CODE: dict[str, dict[str, Any]] = {
         "threads": 8,
         "launch": "overlapped",
     },
+    "staged in bulk": {
+        "staging": "bulk",
+        "stages": 2,
+        "rows_per_stage": 4,
+        "panels_per_block": 2,
+        "columns_per_thread": 4,
+        "threads": 8,
+    },
     "everything": {
         "rows_per_panel": 5,
         "k_groups": 3,
