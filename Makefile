@@ -54,6 +54,10 @@ SEED ?= 0
 fuzz: $(READY) ## feed sparsert-opt made and mutated texts: make fuzz MINUTES=10 SEED=0
 	$(BIN)/python tests/fuzz_driver.py --minutes $(MINUTES) --seed $(SEED)
 
+.PHONY: fuzz-files
+fuzz-files: $(READY) ## read changed matrix files, artefacts and records: make fuzz-files MINUTES=10
+	$(BIN)/python tests/fuzz_files.py --minutes $(MINUTES) --seed $(SEED)
+
 .PHONY: sanitize
 sanitize: $(READY) ## run kernels of every knob on a GPU under compute-sanitizer's four tools
 	$(BIN)/python tests/sanitize_kernels.py

@@ -1,15 +1,17 @@
-"""Writes every kind of file where there is no room; run in a process of its own.
+"""Writes every kind of file where that cannot be; run in a process of its own.
 
-    python tests/full_disk.py DIRECTORY limit    # the system refuses files beyond a few bytes
-    python tests/full_disk.py DIRECTORY fill     # DIRECTORY is a small file system: it is filled
+    python tests/full_disk.py DIRECTORY limit      # the system refuses files beyond a few bytes
+    python tests/full_disk.py DIRECTORY fill       # DIRECTORY is a small file system: it is filled
+    python tests/full_disk.py DIRECTORY read-only  # DIRECTORY is a file system: mounted read-only
 
-Each kind is written once while there is room, and then again. Prints the kinds that were tried;
+Each kind is written once while it can be, and then again. Prints the kinds that were tried;
 exit status 1 where an error is not FileWriteError, or anything but the old file is there after it.
 """
 
 import contextlib
 import io
 import resource
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -84,7 +86,7 @@ def _run(program: Callable[[list[str]], int], arguments: list[str]) -> None:
         raise RuntimeError(f"status {status}: {told.getvalue()}")
 
 
-def _limit() -> None:
+def _limit(_: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FEW_BYTES, _FEW_BYTES))
 
 
@@ -99,8 +101,19 @@ def _fill(directory: Path) -> None:
                 size //= 2
 
 
+def _read_only(directory: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(directory)], check=True)
+
+
+_OBSTACLES: dict[str, Callable[[Path], None]] = {
+    "limit": _limit,
+    "fill": _fill,
+    "read-only": _read_only,
+}
+
+
 def check(kind: str, write: Writer, directory: Path) -> None:
-    """Write where there is no room; AssertionError unless the old files are all there is."""
+    """Write what cannot be written; AssertionError unless the old files are all there is."""
     before = _contents(directory)
     try:
         write(directory / kind)
@@ -137,7 +150,7 @@ def _main(directory: Path, how: str) -> None:
     for kind, write in every.items():
         write(directory / kind)
     BinaryCache(directory / "cache").store(b"key", b"old" * 40)
-    _limit() if how == "limit" else _fill(directory)
+    _OBSTACLES[how](directory)
     for kind, write in every.items():
         check(kind, write, directory)
         print(kind)

@@ -6,11 +6,11 @@ Input number i of a seed is the same in every process.
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+from fuzzing import Input
 from malformed_texts import MALFORMED
 from xdsl.ir import Operation
 
@@ -64,15 +64,6 @@ _KNOBS = (
     *_KNOB_WORDS,
 )
 # fmt: on
-
-
-@dataclass(frozen=True)
-class Input:
-    """A text and a command line for it; `kind` says how it was made."""
-
-    kind: str
-    text: bytes
-    arguments: tuple[str, ...]
 
 
 def make_input(seed: int, number: int) -> Input:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from sparsert_ir.files import write_atomically
 HERE = Path(__file__).parent
 OLD, NEW = b"old" * 40_000, b"new" * 40_000
 KINDS = 10
-MOUNT = 'mount -t tmpfs -o size=512k none "$1" && exec "$2" "$3" "$1" fill'
+MOUNT = 'mount -t tmpfs -o size=512k none "$1" && exec "$2" "$3" "$1" "$4"'
 
 WRITE = """
 import os, signal, sys
@@ -32,6 +33,13 @@ def killed(*arguments, **options):
 
 setattr(os, function, killed)
 write_atomically(path, b"new" * 40_000)
+"""
+
+WRITE_FOR_EVER = """
+import sys
+from sparsert_ir.files import write_atomically
+while True:
+    write_atomically(sys.argv[1], sys.argv[2].encode() * 40_000)
 """
 
 
@@ -90,18 +98,37 @@ def test_every_kind_of_file_beyond_the_limit_of_the_system(tmp_path: Path) -> No
     assert done.stdout.count("\n") == KINDS
 
 
-def test_every_kind_of_file_on_a_full_file_system(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["fill", "read-only"])
+def test_every_kind_of_file_on_a_file_system_that_takes_none(how: str, tmp_path: Path) -> None:
     """512 KiB in memory, in a mount namespace of its own, which ends with its process."""
     words = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     try:
         subprocess.run([*words, "mount -t tmpfs none /mnt"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no file system can be mounted here: {error}")
-    command = [*words, MOUNT, "sh", str(tmp_path), sys.executable, str(HERE / "full_disk.py")]
+    command = [*words, MOUNT, "sh", str(tmp_path), sys.executable, str(HERE / "full_disk.py"), how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == KINDS
     assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_that_race_never_leave_a_mixture(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, str(path), text])
+        for text in ("old", "new")
+    ]
+    try:
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            assert path.read_bytes() in (OLD, NEW)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert path.read_bytes() in (OLD, NEW)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
-from fuzz_driver import Answer, Fuzzer, Outcome, Tally, judge, run_input
-from fuzz_inputs import Input, make_input
+from fuzz_driver import judge, run_input
+from fuzz_inputs import make_input
+from fuzzing import Answer, Fuzzer, Input, Outcome, Tally
 from malformed_texts import MALFORMED
 
 INPUTS = 500
@@ -67,7 +68,7 @@ def _hang(one: Input, directory: Path) -> Outcome:
 def test_a_worker_that_dies_or_hangs_is_a_finding_and_is_replaced(
     answer: Answer, problem: str
 ) -> None:
-    fuzzer = Fuzzer(seed=0, limit=0.5, answer=answer)
+    fuzzer = Fuzzer(make_input, answer, seed=0, limit=0.5)
     assert fuzzer.run(0, 2, time.monotonic() + 60) == 2
     assert fuzzer.tally.findings == {problem: 2}
 

@@ -364,7 +364,11 @@ def malformed_records() -> dict[str, str]:
     texts = {name: json.dumps(good | {name: value}) for name, value in changes.items()}
     missing = {f"no {name}": json.dumps({k: v for k, v in good.items() if k != name})
                for name in good}  # fmt: skip
-    return texts | missing | {"empty": "", "list": "[]", "deep": "[" * 100_000, "cut": "{"}
+    return (
+        texts
+        | missing
+        | {"empty": "", "list": "[]", "deep": "[" * 100_000, "cut": "{", "digits": "9" * 5000}
+    )
 
 
 def test_malformed_records_are_refused() -> None:

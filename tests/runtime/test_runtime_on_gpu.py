@@ -6,20 +6,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import pytest
+from compiling import compile_layer
+from exact_array import ExactArray
 from ptxas import assemble
+from random_layers import Case, Example, whole_numbers
 
 from sparsert_ir.errors import ArchitectureError, CallError, DeviceError, DeviceMemoryError
-from sparsert_ir.runtime.device import Gpu
+from sparsert_ir.runtime.device import Gpu, current_gpu
 from sparsert_ir.runtime.device_array import DeviceArray
+from sparsert_ir.runtime.driver import check, load_driver
 from sparsert_ir.runtime.launch import ConstantArray, GpuKernel, KernelSignature, LaunchShape
 from sparsert_ir.runtime.program import load_cubin, load_kernel
 from sparsert_ir.runtime.timing import time_launches
+from sparsert_ir.schedule import Lowering
 
 SHAPE = (8, 128)
 LONG = 200_000_000
@@ -343,3 +349,36 @@ def test_a_binary_of_another_gpu_is_refused(gpu: Gpu, axpy_ptx: str, tmp_path: P
     binary = (tmp_path / "kernel.cubin").read_bytes()
     with pytest.raises(ArchitectureError, match="loading it on GPU 0"):
         load_cubin(binary, "axpy", gpu)
+
+
+@pytest.mark.parametrize("lowering", ["code", "data"])
+def test_threads_on_streams_of_their_own_share_a_kernel(gpu: Gpu, lowering: Lowering) -> None:
+    """Launches of the default schedule, which overlap where the GPU can do that."""
+    case = Case(96, 80, 16, 0.2, "f32", True, "relu", "before", None, seed=0)
+    layer = whole_numbers(case).layer
+    kernel = compile_layer(layer, None, lowering=lowering).load()
+    driver, wrong = load_driver(), list[str]()
+    start = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        arguments = whole_numbers(replace(case, seed=number)).arguments
+        expected = Example(layer, arguments).expected()
+        x, residual = (ExactArray.copy_of(array) for array in arguments)
+        with current_gpu(gpu.ordinal):
+            non_blocking = driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+            stream = check(driver.cuStreamCreate(non_blocking), "making a stream")
+        start.wait()
+        for launch in range(50):
+            y = ExactArray.copy_of(np.full(expected.shape, np.nan, np.float32))
+            kernel(x, residual, out=y, stream=int(stream))
+            if not np.array_equal(y.numpy(), expected):
+                wrong.append(f"thread {number}, launch {launch}")
+        with current_gpu(gpu.ordinal):
+            check(driver.cuStreamDestroy(stream), "destroying a stream")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

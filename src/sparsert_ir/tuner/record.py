@@ -111,7 +111,7 @@ class TuningRecord:
         """Raises TuningRecordError for anything but a record of this schema."""
         try:
             document = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise TuningRecordError(f"tuning record: expected JSON, got {error}") from error
         if not isinstance(document, dict) or cast(Any, document).get("kind") != KIND:
             raise TuningRecordError(f"tuning record: expected a JSON object of kind {KIND}")
