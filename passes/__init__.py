@@ -8,6 +8,7 @@ from xdsl.passes import ModulePass
 _CLASSES = {
     "sparsert-import-linalg": "import_linalg:ImportLinalg",
     "sparsert-fuse-epilogue": "fuse_epilogue:FuseEpilogue",
+    "sparsert-fuse-depthwise": "fuse_depthwise:FuseDepthwise",
     "sparsert-schedule": "schedule:ChooseSchedule",
     "sparsert-partition": "partition:Partition",
     "sparsert-split-k": "split_k:SplitK",
@@ -35,23 +36,24 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
 
 PIPELINES: dict[str, str] = {
     "sparsert-gpu-pipeline": (
-        "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-schedule{target=gpu},"
-        "sparsert-partition,sparsert-split-k,sparsert-map-to-gpu,sparsert-vectorize,"
-        "sparsert-stage-x,sparsert-unroll-pattern,sparsert-convert-to-llvm"
+        "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-fuse-depthwise,"
+        "sparsert-schedule{target=gpu},sparsert-partition,sparsert-split-k,sparsert-map-to-gpu,"
+        "sparsert-vectorize,sparsert-stage-x,sparsert-unroll-pattern,sparsert-convert-to-llvm"
     ),
     "sparsert-gpu-data-pipeline": (
-        "sparsert-import-linalg,sparsert-fuse-epilogue,"
-        "sparsert-schedule{target=gpu lowering=data},"
-        "sparsert-partition,sparsert-map-data-to-gpu,sparsert-convert-to-llvm"
+        "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-fuse-depthwise,"
+        "sparsert-schedule{target=gpu lowering=data},sparsert-partition,"
+        "sparsert-map-data-to-gpu,sparsert-convert-to-llvm"
     ),
     "sparsert-cpu-pipeline": (
-        "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-schedule{target=cpu},"
-        "sparsert-partition,sparsert-map-to-cpu,sparsert-pack-pattern,sparsert-convert-to-llvm"
+        "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-fuse-depthwise,"
+        "sparsert-schedule{target=cpu},sparsert-partition,sparsert-map-to-cpu,"
+        "sparsert-pack-pattern,sparsert-convert-to-llvm"
     ),
     "sparsert-cpu-code-pipeline": (
-        "sparsert-import-linalg,sparsert-fuse-epilogue,"
-        "sparsert-schedule{target=cpu lowering=code},"
-        "sparsert-partition,sparsert-map-to-cpu,sparsert-unroll-pattern,sparsert-convert-to-llvm"
+        "sparsert-import-linalg,sparsert-fuse-epilogue,sparsert-fuse-depthwise,"
+        "sparsert-schedule{target=cpu lowering=code},sparsert-partition,sparsert-map-to-cpu,"
+        "sparsert-unroll-pattern,sparsert-convert-to-llvm"
     ),
 }
 """Pipeline name -> passes, in the syntax of `sparsert-opt -p`."""

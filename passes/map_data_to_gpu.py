@@ -6,6 +6,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.passes import ModulePass
 
+from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.kernel_function import product_functions
 from sparsert_ir.stream_kernel import StreamKernelBuilder
@@ -34,6 +35,11 @@ class MapDataToGpu(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for product in product_functions(op, self.name):
+            if product.depthwise is not None:
+                raise ScheduleError(
+                    "schedule: expected lowering = code for a depthwise and a pointwise convolution"
+                    " in one kernel, got data"
+                )
             builder = StreamKernelBuilder.of(product, self.shared_memory)
             kernels = builder.build()
             block = op.body.block

@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from sparsert_ir.building import Code, Values, array_type, constant_table, workgroup_buffer
+from sparsert_ir.depthwise_stage import BETWEEN, DepthwiseStage
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import (
     AwaitInboxOp,
@@ -59,8 +60,13 @@ class MapToGpu(ModulePass):
 
     The blocks of a cluster lie along z and share the K groups of the same panels. Each adds up its
     own groups and sends every row's sum to the block that finishes the row, which adds up what it
-    got in the order of the blocks. All sums together take at most `shared-memory` bytes of a
-    block's memory (default: 49152, which every GPU has).
+    got in the order of the blocks.
+
+    A depthwise convolution before the product is computed for the block's columns, all channels,
+    dealt to its threads, and left in workgroup memory, from which the product reads.
+
+    All that takes at most `shared-memory` bytes of a block's memory (default: 49152, which every
+    GPU has).
 
     Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition` and, for K groups
     and clusters, `sparsert-split-k`; functions whose body is one product.
@@ -131,6 +137,11 @@ class KernelBuilder:
 
     product: ProductFunction
 
+    @property
+    def stage(self) -> DepthwiseStage | None:
+        """What is computed before the product, where there is something."""
+        return DepthwiseStage.of(self.product)
+
     def build(self) -> gpu.ModuleOp:
         product = self.product
         types = product.buffer_types()
@@ -146,12 +157,13 @@ class KernelBuilder:
         return gpu.ModuleOp(f"{product.name}_kernels", Region(Block(contents)))
 
     def _globals(self) -> list[Operation]:
-        schedule = self.product.schedule
+        schedule, stage = self.product.schedule, self.stage
+        tables: list[Operation] = []
+        if stage is not None:
+            tables.append(workgroup_buffer(BETWEEN, stage.buffer_type()))
         if schedule.k_parts == 1:
-            return []
-        tables: list[Operation] = [
-            constant_table(PANEL_ROWS, self.product.product.panels, self._table_space())
-        ]
+            return tables
+        tables.append(constant_table(PANEL_ROWS, self.product.product.panels, self._table_space()))
         if (bias := self.product.bias()) is not None:
             tables.append(constant_table(BIAS, bias, self._table_space()))
         if schedule.k_groups > 1:
@@ -201,7 +213,7 @@ class KernelBuilder:
 
         def one_tile(inner: Code, tile: SSAValue) -> None:
             self._write_tile(inner, block, tile, position)
-            if schedule.k_groups > 1 or schedule.staging != "none":
+            if schedule.k_groups > 1 or schedule.staging != "none" or self.stage is not None:
                 inner.do(gpu.BarrierOp())
 
         code.loop(column_block, tiles, stride, one_tile)
@@ -227,6 +239,12 @@ class KernelBuilder:
         lane = code.add(code.multiply(tile, code.index(threads)), where.thread)
         column = code.insert(FirstColumnOp(lane))
         inside = code.compare(column, "ult", code.index(self.product.columns))
+        if self.stage is not None:
+            # All threads of the block, whatever panel they have.
+            x = block.args[self.product.position(self.product.product.x)]
+            here = code.select(inside, column, code.index(0))
+            self.stage.write(code, x, here, self._worker(code, where), where.thread)
+            code.do(gpu.BarrierOp())
         if where.valid_panel is not None:
             inside = code.both(inside, where.valid_panel)
         if self.product.schedule.staging != "none":
@@ -243,6 +261,11 @@ class KernelBuilder:
             self._write_split(code, sums, where, finish)
         else:
             self._write_clustered(code, sums, where, where.rank, finish)
+
+    def _worker(self, code: Code, where: Position) -> SSAValue:
+        """The thread's number among those of the same columns."""
+        groups = code.index(self.product.schedule.k_groups)
+        return code.add(code.multiply(where.slot, groups), where.group)
 
     def _write_whole(self, code: Code, block: Block, column: SSAValue, where: Position) -> None:
         sums = self._panel_product(code, block, column, where)
@@ -294,18 +317,23 @@ class KernelBuilder:
         if where.rank is not None:
             groups = code.index(product.schedule.k_groups)
             part = code.add(code.multiply(where.rank, groups), where.group)
+        x, window, fold = block.args[product.position(op.x)], op.window, product.fold
+        if self.stage is not None:
+            # In the element type of the sums already.
+            x, window, fold = code.table(BETWEEN, self.stage.buffer_type()), None, None
+            column = code.insert(FirstColumnOp(where.thread))
         return code.do(
             PanelProductOp(
                 weight,
-                block.args[product.position(op.x)],
+                x,
                 column,
                 where.panel,
                 part,
                 op.panels,
                 op.splits,
                 product.sum_type,
-                product.fold,
-                op.window,
+                fold,
+                window,
                 tile=tile,
             )
         )
@@ -534,7 +562,7 @@ def _check_memory(product: ProductFunction, shared_memory: int) -> None:
     """A buffer of more than STATIC_SHARED_MEMORY bytes is asked for at the launch; one can be."""
     schedule, builder = product.schedule, KernelBuilder(product)
     lane_bytes = schedule.columns_per_thread * product.sum_type.bitwidth // 8
-    buffers: list[int] = []
+    buffers = [] if builder.stage is None else [builder.stage.buffer_bytes()]
     if schedule.k_groups > 1:
         buffers.append(math.prod(builder.partial_sums_type().get_shape()) * lane_bytes)
     if schedule.cluster > 1:
@@ -547,5 +575,6 @@ def _check_memory(product: ProductFunction, shared_memory: int) -> None:
         raise ScheduleError(
             f"schedule: partial sums must fit in {usable} bytes of workgroup memory,"
             f" got {total} (k_groups * panels_per_block * rows_per_panel * threads *"
-            " columns_per_thread * element size, and about one K group's of it in a cluster)"
+            " columns_per_thread * element size, and about one K group's of it in a cluster;"
+            " channels * threads * columns_per_thread * element size after a depthwise convolution)"
         )

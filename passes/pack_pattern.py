@@ -66,19 +66,38 @@ def _check_products(kernel: func.FuncOp) -> None:
 
 
 def _pack_kernel(module: ModuleOp, kernel: func.FuncOp) -> None:
-    """All products of a kernel are the same one, for tiles of different widths."""
+    """Products with the same matrix, for tiles of different widths, share its tables."""
     products = [op for op in kernel.walk() if isinstance(op, PanelProductOp)]
     if any(product.splits.get_shape()[1] != 2 for product in products):
         raise IRError("sparsert-pack-pattern: expected one K group")
-    if not products:
-        return
-    arguments = _pass_tables(module, kernel, _tables(products[0]))
+    for number, alike in enumerate(_alike(products)):
+        name = kernel.sym_name.data + (f"_{number}" if number else "")
+        arguments = _pass_tables(module, kernel, name, _tables(alike[0]))
+        for product in alike:
+            _write_loops(product, arguments)
+            constant = constant_weight(product.weight, PackPattern.name)
+            for op in (*_users(product), product, constant):
+                op.detach()
+                op.erase()
+
+
+def _alike(products: list[PanelProductOp]) -> list[list[PanelProductOp]]:
+    """The products in groups of one matrix, in program order."""
+    groups: list[list[PanelProductOp]] = []
     for product in products:
-        _write_loops(product, arguments)
-        constant = constant_weight(product.weight, PackPattern.name)
-        for op in (*_users(product), product, constant):
-            op.detach()
-            op.erase()
+        mine = _matrix_of(product)
+        group = next((group for group in groups if _matrix_of(group[0]) == mine), None)
+        if group is None:
+            groups.append([product])
+        else:
+            group.append(product)
+    return groups
+
+
+def _matrix_of(product: PanelProductOp) -> tuple[object, ...]:
+    weight = constant_weight(product.weight, PackPattern.name)
+    parts = weight.row_offsets, weight.column_indices, weight.values
+    return (*parts, product.panels, product.positions)
 
 
 def _users(product: PanelProductOp) -> list[Operation]:
@@ -124,11 +143,12 @@ def _tables(product: PanelProductOp) -> dict[str, Dense]:
 
 
 def _pass_tables(
-    module: ModuleOp, kernel: func.FuncOp, tables: dict[str, Dense]
+    module: ModuleOp, kernel: func.FuncOp, name: str, tables: dict[str, Dense]
 ) -> dict[str, SSAValue]:
-    """Make the tables globals of the module and arguments of the kernel, before its bounds."""
+    """Make the tables globals of the module, whose names begin with `name`, and arguments of the
+    kernel, before its bounds.
+    """
     block = only_block(kernel, "sparsert-pack-pattern")
-    name = kernel.sym_name.data
     bounds = sum(isinstance(argument.type, IndexType) for argument in block.args)
     position = len(block.args) - bounds
     arguments: dict[str, SSAValue] = {}
@@ -138,7 +158,7 @@ def _pass_tables(
         arguments[key] = block.insert_arg(memref_of(data.type), position + len(arguments))
     kernel.update_function_type()
     for call in [op for op in module.walk() if isinstance(op, func.CallOp)]:
-        if call.callee.string_value() == name:
+        if call.callee.string_value() == kernel.sym_name.data:
             code = Code(InsertPoint.before(call))
             given = [
                 code.insert(memref.GetGlobalOp(f"{name}_{key}", memref_of(data.type)))

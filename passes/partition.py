@@ -17,9 +17,9 @@ from sparsert_ir.dealing import deal_rows
 from sparsert_ir.dense import to_dense
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
-    Product,
     ScheduleAttr,
     TiledSpmmOp,
+    Untiled,
 )
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.partition import whole_splits
@@ -46,12 +46,12 @@ def _check_height(schedule: Schedule) -> None:
 
 @dataclass(frozen=True)
 class PartitionRows(RewritePattern):
-    """spmm, conv2d == tiled_spmm, whatever the order of its rows"""
+    """spmm, conv2d, separable_conv2d == tiled_spmm, whatever the order of its rows"""
 
     rows_per_panel: int | None
 
     @op_type_rewrite_pattern
-    def match_and_rewrite(self, op: Product, rewriter: PatternRewriter) -> None:
+    def match_and_rewrite(self, op: Untiled, rewriter: PatternRewriter) -> None:
         schedule = Schedule() if op.schedule is None else op.schedule.data
         if self.rows_per_panel is not None:
             schedule = replace(schedule, rows_per_panel=self.rows_per_panel)
@@ -66,13 +66,14 @@ class PartitionRows(RewritePattern):
 
 @dataclass(frozen=True)
 class Partition(ModulePass):
-    """Turn `spmm` and `conv2d` into `tiled_spmm`: panels of at most `rows-per-panel` rows
-    (default: the schedule's); one K group. Panels that become code get about as many nonzeros each
-    and, if the schedule's permutation is "clustered", rows that share columns; panels that become
-    data hold rows of about the same length, since their rows advance together.
+    """Turn `spmm`, `conv2d` and `separable_conv2d` into `tiled_spmm`: panels of at most
+    `rows-per-panel` rows (default: the schedule's); one K group. Panels that become code get about
+    as many nonzeros each and, if the schedule's permutation is "clustered", rows that share
+    columns; panels that become data hold rows of about the same length, since their rows advance
+    together.
 
     Requires: weights made by `sparsert.constant`.
-    Guarantees: no `spmm` or `conv2d` is left.
+    Guarantees: none of the three is left.
     """
 
     name = "sparsert-partition"

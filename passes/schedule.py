@@ -5,15 +5,44 @@ from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
+from sparsert_ir.convolution_facts import ConvolutionFacts, FilterFacts
 from sparsert_ir.convolution_schedules import default_convolution
 from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
-from sparsert_ir.dialects.sparsert import ConstantOp, Conv2dOp, Product, ScheduleAttr, SpmmOp
+from sparsert_ir.dialects.sparsert import (
+    ConstantOp,
+    Conv2dOp,
+    ScheduleAttr,
+    SeparableConv2dOp,
+    SpmmOp,
+    Untiled,
+)
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.separable_schedules import default_separable
+
+_PRODUCTS = (SpmmOp, Conv2dOp, SeparableConv2dOp)
+
+
+def _target(place: str) -> str:
+    return "sm_80" if place == "gpu" else "cpu"
+
+
+def _nonzeros(weight: SSAValue) -> int | None:
+    """None where the weight is not a constant."""
+    owner = weight.owner
+    return owner.values.get_shape()[0] if isinstance(owner, ConstantOp) else None
+
+
+def _facts(op: SeparableConv2dOp, rows: int, dtype: str) -> ConvolutionFacts:
+    channels, taps = cast(TensorType[Attribute], op.depthwise.type).get_shape()
+    own_taps = taps // op.window.data.channels
+    depthwise = FilterFacts(channels, _nonzeros(op.depthwise) or channels * own_taps)
+    nonzeros = _nonzeros(op.weight) or rows * channels // 10
+    return ConvolutionFacts(op.window.data, rows, nonzeros, dtype, depthwise)
 
 
 @dataclass(frozen=True)
@@ -22,7 +51,7 @@ class ChooseSchedule(ModulePass):
     with the knobs that are set here in place of the model's; a schedule already there stays.
 
     Requires: nothing.
-    Guarantees: every `spmm` and `conv2d` has a schedule.
+    Guarantees: every `spmm`, `conv2d` and `separable_conv2d` has a schedule.
     """
 
     name = "sparsert-schedule"
@@ -49,27 +78,28 @@ class ChooseSchedule(ModulePass):
     launch: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for product in [inner for inner in op.walk() if isinstance(inner, SpmmOp | Conv2dOp)]:
+        for product in [inner for inner in op.walk() if isinstance(inner, _PRODUCTS)]:
             if product.schedule is None:
                 product.properties["schedule"] = ScheduleAttr(self._choose(product))
 
-    def _choose(self, product: Product) -> Schedule:
+    def _choose(self, product: Untiled) -> Schedule:
         knobs = {field.name: getattr(self, field.name) for field in fields(Schedule)}
         given = {name: value for name, value in knobs.items() if value is not None}
         return replace(self._default(product), **given)
 
-    def _default(self, product: Product) -> Schedule:
+    def _default(self, product: Untiled) -> Schedule:
         if self.target not in ("gpu", "cpu"):
             raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
         rows, depth = cast(TensorType[Attribute], product.weight.type).get_shape()
         x = cast(TensorType[Attribute], product.x.type)
         # f64 is no kernel's type of the API, and no model's: its schedule is that of f32.
         dtype = str(x.element_type) if str(x.element_type) in DTYPES else "f32"
-        weight = product.weight.owner
-        nonzeros = weight.values.get_shape()[0] if isinstance(weight, ConstantOp) else None
+        nonzeros = _nonzeros(product.weight)
+        if isinstance(product, SeparableConv2dOp):
+            return default_separable(_facts(product, rows, dtype), _target(self.target))
         lowering = "data" if self.lowering == "data" else "code"
         if isinstance(product, Conv2dOp):
-            target = "sm_80" if self.target == "gpu" else "cpu"
+            target = _target(self.target)
             return default_convolution(
                 (rows, depth), product.window.data, dtype, target, lowering, nonzeros
             )

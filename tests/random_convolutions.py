@@ -67,10 +67,7 @@ def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
         given = schedules(pipeline, window.columns, dtype)
     schedule = draw(st.none() | given)
     if schedule is not None and pipeline != GPU_DATA:
-        plain = Schedule()
-        schedule = replace(
-            schedule, staging="none", stages=plain.stages, rows_per_stage=plain.rows_per_stage
-        )
+        schedule = without_staging(schedule)
     if schedule is not None and pipeline == GPU_DATA:
         assume(schedule.threads % (schedule.columns_per_thread * schedule.column_groups) == 0)
     elif schedule is not None and not on_cpu:
@@ -87,6 +84,17 @@ def convolutions(draw: st.DrawFn, pipeline: str) -> Case:
         residual=draw(st.sampled_from(("none", "before", "after"))),
         schedule=schedule,
         seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+def without_staging(schedule: Schedule) -> Schedule:
+    """Convolutions have none, and so no knobs of it."""
+    plain = Schedule()
+    return replace(
+        schedule,
+        staging=plain.staging,
+        stages=plain.stages,
+        rows_per_stage=plain.rows_per_stage,
     )
 
 

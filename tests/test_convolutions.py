@@ -26,9 +26,9 @@ import sparsert_ir
 from sparsert_ir import compile_conv2d
 from sparsert_ir.context import make_context
 from sparsert_ir.convolution import filter_matrix
+from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.convolution_schedules import convolution_threads
 from sparsert_ir.cpu_convolution_model import (
-    ConvolutionFacts,
     best_cpu_convolution,
     cpu_convolution_candidates,
     predict_cpu_convolution,

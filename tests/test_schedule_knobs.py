@@ -95,7 +95,7 @@ def test_one_thread_is_fine_on_a_cpu() -> None:
 
 def test_a_convolution_on_a_cpu_has_no_staging() -> None:
     with pytest.raises(ScheduleError, match="staging means nothing for a convolution"):
-        check_knobs(Schedule(staging="copy"), "cpu", convolution=True)
+        check_knobs(Schedule(staging="copy"), "cpu", kind="convolution")
 
 
 def test_what_is_shown_depends_on_the_element_type() -> None:
@@ -131,4 +131,4 @@ def test_each_place_has_its_own_staging(place: Any, staging: Any) -> None:
 
 def test_staging_needs_a_convolution_to_be_none() -> None:
     with pytest.raises(ScheduleError, match="staging means nothing for a convolution"):
-        check_knobs(Schedule(staging="async"), "gpu", convolution=True)
+        check_knobs(Schedule(staging="async"), "gpu", kind="convolution")

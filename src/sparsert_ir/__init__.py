@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     from sparsert_ir.matrix import SparseMatrix
     from sparsert_ir.matrix_files.load import load_matrix
     from sparsert_ir.schedule import Schedule
+    from sparsert_ir.separable_compiler import SeparableKernel, compile_depthwise_separable
 
 _PLACES = {
     "Kernel": "kernel:Kernel",
     "KernelStats": "kernel:KernelStats",
     "SavedKernel": "artefact:SavedKernel",
     "Schedule": "schedule:Schedule",
+    "SeparableKernel": "separable_compiler:SeparableKernel",
     "SparseMatrix": "matrix:SparseMatrix",
     "SparsertError": "errors:SparsertError",
     "compile": "compiler:compile_spmm",
     "compile_conv2d": "convolution_compiler:compile_conv2d",
+    "compile_depthwise_separable": "separable_compiler:compile_depthwise_separable",
     "load": "artefact:load_kernel_file",
     "load_matrix": "matrix_files.load:load_matrix",
 }
@@ -41,10 +44,12 @@ __all__ = [
     "KernelStats",
     "SavedKernel",
     "Schedule",
+    "SeparableKernel",
     "SparseMatrix",
     "SparsertError",
     "compile",
     "compile_conv2d",
+    "compile_depthwise_separable",
     "load",
     "load_matrix",
 ]

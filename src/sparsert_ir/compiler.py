@@ -12,6 +12,7 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.context import make_context
+from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.convolution_schedules import (
     convolution_lowering,
     convolution_threads,
@@ -27,7 +28,6 @@ from sparsert_ir.cost_model import (
     gpu_schedule_for,
     shared_memory_of,
 )
-from sparsert_ir.cpu_convolution_model import ConvolutionFacts
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import BF16_FROM, DTYPES, Dtype, is_real, numpy_type, rounded
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
@@ -44,6 +44,7 @@ from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedule_knobs import check_accumulation, check_knobs
+from sparsert_ir.separable_schedules import default_separable
 
 if TYPE_CHECKING:
     from sparsert_ir.tuner.record import TuningRecord
@@ -256,8 +257,7 @@ def _default_threads(layer: Layer) -> int:
     matrix, schedule = layer.matrix, layer.schedule
     assert schedule is not None
     if layer.window is not None:
-        facts = ConvolutionFacts(layer.window, matrix.shape[0], matrix.nonzeros, layer.dtype)
-        return convolution_threads(facts, schedule)
+        return convolution_threads(ConvolutionFacts.of(layer), schedule)
     return default_threads(matrix.shape, matrix.nonzeros, layer.columns, schedule)
 
 
@@ -346,7 +346,7 @@ def _schedule(
             f"lowering: expected the schedule's, {schedule.lowering}, or None, got {lowering}"
         )
     place = "cpu" if target == "cpu" else "gpu"
-    check_knobs(schedule, place, convolution=layer.window is not None)
+    check_knobs(schedule, place, kind=layer.kind)
     check_accumulation(schedule, layer.dtype)
     if schedule.launch == "overlapped" and not _overlaps(target):
         raise ScheduleError(
@@ -374,6 +374,8 @@ def _lowering_reason(layer: Layer, target: str, code_budget: int) -> str:
     if target == "cpu":
         return "the default for a CPU"
     matrix = layer.matrix
+    if layer.depthwise is not None:
+        return "the only way for two convolutions in one kernel"
     if layer.window is not None:
         return convolution_lowering(matrix.shape, matrix.nonzeros, code_budget).reason
     return choose_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget).reason
@@ -384,6 +386,9 @@ def default_schedule(
 ) -> Schedule:
     """What a layer is compiled with for "cpu" or an architecture, unless a schedule is given."""
     matrix = layer.matrix
+    if layer.depthwise is not None:
+        chosen = default_separable(ConvolutionFacts.of(layer), target)
+        return chosen if lowering is None else replace(chosen, lowering=lowering)
     if layer.window is not None:
         if lowering is None and target != "cpu":
             lowering = convolution_lowering(matrix.shape, matrix.nonzeros, code_budget).lowering

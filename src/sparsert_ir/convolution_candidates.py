@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from sparsert_ir.candidates import data_neighbours, diverse
+from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.convolution_schedules import (
     convolution_lowering,
     default_convolution,
     gpu_candidates,
 )
 from sparsert_ir.cpu_convolution_model import (
-    ConvolutionFacts,
     cpu_convolution_candidates,
     predict_cpu_convolution,
 )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes
+from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model import (
     OVERLAP_FROM,
     RUN_ONCE_BYTES,
@@ -12,7 +13,6 @@ from sparsert_ir.cost_model import (
     readable_bytes,
 )
 from sparsert_ir.cpu_convolution_model import (
-    ConvolutionFacts,
     best_cpu_convolution,
     predict_cpu_convolution,
 )
@@ -23,6 +23,8 @@ from sparsert_ir.host_threads import available_cores
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.window import Window
 
+_LEAST_WORK = 32
+"""Multiply-adds of a K group of a panel."""
 _USUAL_HEIGHT = 8
 """Rows of a panel, for the estimate of how much code a filter becomes."""
 
@@ -56,7 +58,18 @@ def default_convolution(
         return best_cpu_convolution(ConvolutionFacts(window, shape[0], count, dtype))
     if lowering == "data":
         return _gathering_schedule(dtype, target)
-    return gpu_candidates(shape, window, dtype, target)[0]
+    first = gpu_candidates(shape, window, dtype, target)[0]
+    return first if nonzeros is None else _with_enough_work(first, nonzeros / shape[0])
+
+
+def _with_enough_work(schedule: Schedule, per_row: float) -> Schedule:
+    """Fewer K groups where rows are so short that adding up the groups would take longer than the
+    multiply-adds: a depthwise filter has nine in a row.
+    """
+    groups, of_panel = schedule.k_groups, schedule.rows_per_panel * per_row
+    while groups > 1 and of_panel < groups * _LEAST_WORK:
+        groups //= 2
+    return replace(schedule, k_groups=groups)
 
 
 def convolution_threads(facts: ConvolutionFacts, schedule: Schedule) -> int:

@@ -4,28 +4,18 @@ import math
 from dataclasses import dataclass
 
 from sparsert_ir.column_tiles import pieces, vectors
+from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.cpu_model import CpuLimits
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.image_tiles import ImageTiles, image_tiles
 from sparsert_ir.row_packing import reads_groups
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.window import Window
 
 _NS = 1e-9
 _WIDEST_LANE = 256
 _NARROW_LANE = 32
 """Below it the model is too optimistic: few sums are under way at once."""
-
-
-@dataclass(frozen=True)
-class ConvolutionFacts:
-    """What the model must know. rows: output channels. dtype: of x and y."""
-
-    window: Window
-    rows: int
-    nonzeros: int
-    dtype: str = "f32"
 
 
 @dataclass(frozen=True)
@@ -35,7 +25,8 @@ class ConvolutionLimits:
     unaligned: factor on multiply-adds whose vectors of x begin anywhere.
     copied:    each vector of the padded copy; picked: factor on it where strides leave columns out.
     number:    each element of the copy where a pixel's channels are neighbours.
-    result:    each vector of the result.
+    result:    each vector of the result; between: of that of a depthwise convolution, which is
+               written to a buffer.
     """
 
     unaligned: float = 1.1
@@ -43,6 +34,7 @@ class ConvolutionLimits:
     picked: float = 1.3
     number: float = 1.2
     result: float = 0.84
+    between: float = 0.5
 
 
 def predict_cpu_convolution(facts: ConvolutionFacts, schedule: Schedule) -> float:
@@ -54,10 +46,17 @@ def predict_cpu_convolution(facts: ConvolutionFacts, schedule: Schedule) -> floa
         raise ScheduleError('cost model: on a CPU only lowering = "data" is modelled')
     limits = CpuLimits()
     tiles = image_tiles(facts.window, schedule.columns_per_thread)
-    lane = tiles.lane(schedule.columns_per_thread)
-    multiply = facts.nonzeros * _per_nonzero(facts, tiles, lane, limits)
-    results = facts.rows * _result_ns(facts, tiles)
-    tile = multiply + results + _copy_ns(facts, tiles)
+    tile = facts.rows * _result_ns(facts, tiles) + _copy_ns(facts, tiles)
+    lane = _LaneCost.of(tiles, tiles.lane(schedule.columns_per_thread))
+    grouped = reads_groups(lane.width, facts.rows, facts.nonzeros)
+    unaligned = ConvolutionLimits().unaligned
+    if facts.depthwise is None:
+        tile += facts.nonzeros * lane.multiply_ns(grouped, unaligned, tiles.copy_elements)
+    else:
+        between = facts.depthwise.rows * tiles.row_stride
+        tile += facts.depthwise.nonzeros * lane.multiply_ns(False, unaligned, 0)
+        tile += facts.depthwise.rows * lane.vectors * ConvolutionLimits().between
+        tile += facts.nonzeros * lane.multiply_ns(grouped, 1.0, between)
     element = ELEMENT_BYTES[facts.dtype]
     elements = facts.window.batch * (
         math.prod(facts.window.image) * facts.window.channels + facts.rows * facts.window.pixels
@@ -66,15 +65,28 @@ def predict_cpu_convolution(facts: ConvolutionFacts, schedule: Schedule) -> floa
     return (limits.call + tiles.count * tile + limits.memory * beyond) * _NS
 
 
-def _per_nonzero(facts: ConvolutionFacts, tiles: ImageTiles, lane: int, limits: CpuLimits) -> float:
-    """Nanoseconds for one tile. A copy that is larger than L1 soon is in L2 altogether."""
-    lanes = -(-tiles.copy.columns // lane)
-    count = lanes * sum(vectors(size) for _, size in pieces(lane))
-    grouped = reads_groups(lane, facts.rows, facts.nonzeros)
-    read = lanes * (limits.group if grouped else limits.single)
-    missing = min(1.0, max(0.0, 4 * tiles.copy_elements / limits.l1_bytes - 1))
-    near = limits.near * ConvolutionLimits().unaligned * count
-    return read + (near**3 + (missing * limits.far * count) ** 3) ** (1 / 3)
+@dataclass(frozen=True)
+class _LaneCost:
+    """The lanes of one tile: their number and width, and vectors of all together."""
+
+    count: int
+    width: int
+    vectors: int
+
+    @classmethod
+    def of(cls, tiles: ImageTiles, width: int) -> "_LaneCost":
+        count = -(-tiles.copy.columns // width)
+        return cls(count, width, count * sum(vectors(size) for _, size in pieces(width)))
+
+    def multiply_ns(self, grouped: bool, factor: float, read_elements: int) -> float:
+        """Nanoseconds of one nonzero, for one tile, that reads a buffer of so many elements; one
+        that is larger than L1 soon is in L2 altogether.
+        """
+        limits = CpuLimits()
+        read = self.count * (limits.group if grouped else limits.single)
+        missing = min(1.0, max(0.0, 4 * read_elements / limits.l1_bytes - 1))
+        near = limits.near * factor * self.vectors
+        return read + (near**3 + (missing * limits.far * self.vectors) ** 3) ** (1 / 3)
 
 
 def _result_ns(facts: ConvolutionFacts, tiles: ImageTiles) -> float:

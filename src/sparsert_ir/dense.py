@@ -83,3 +83,8 @@ def to_numpy(dense: Dense) -> Array:
     shape: Sequence[int] = dense.get_shape()
     dtype = numpy_dtype(cast(Attribute, dense.get_element_type()))
     return np.frombuffer(dense.data.data, dtype=dtype.newbyteorder("<")).reshape(shape)
+
+
+def row_numbers(row_offsets: Array) -> Array:
+    """The row of each nonzero of a CSR matrix."""
+    return np.repeat(np.arange(row_offsets.size - 1), np.diff(row_offsets))

@@ -1,8 +1,9 @@
 """Tensor-level IR of one layer, built from Python."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from xdsl.dialects import arith, func
 from xdsl.dialects.builtin import AnyFloat, ModuleOp, TensorType, bf16, f16, f32
 from xdsl.ir import Attribute, Block, Region, SSAValue
@@ -22,10 +23,22 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.element_types import Dtype, numpy_type
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule_knobs import Kind
 from sparsert_ir.window import Window
 
 ELEMENT_TYPES: dict[str, AnyFloat] = {"f32": f32, "f16": f16, "bf16": bf16}
 """Element types of x, the weight and y."""
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise:
+    """A convolution of each channel by itself, `activation(matrix @ x + bias)`, x read through the
+    layer's window; bias as of `Layer`.
+    """
+
+    matrix: SparseMatrix
+    bias: Array | None = None
+    activation: Literal["relu"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,6 +47,8 @@ class Layer:
 
     window:   how x is read as a matrix where it is a batch of images (a convolution); `columns` are
               its columns.
+    depthwise: what x goes through first; the window is then its own, and the matrix is multiplied
+              with each pixel of its result.
     bias:     M numbers or None, in float32.
     residual: "none", or "before" or "after" the activation.
     """
@@ -41,12 +56,20 @@ class Layer:
     matrix: SparseMatrix
     columns: int
     window: Window | None = None
+    depthwise: Depthwise | None = None
     bias: Array | None = None
     activation: Literal["relu"] | None = None
     residual: Literal["none", "before", "after"] = "none"
     dtype: Dtype = "f32"
     schedule: Schedule | None = None
     name: str = "spmm"
+
+    @property
+    def kind(self) -> Kind:
+        """What is computed, as far as the knobs of a schedule depend on it."""
+        if self.depthwise is not None:
+            return "separable"
+        return "product" if self.window is None else "convolution"
 
 
 def constant_of(matrix: SparseMatrix) -> ConstantOp:
@@ -83,18 +106,20 @@ def array_shapes(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _write_layer(code: Code, layer: Layer, arguments: list[SSAValue]) -> SSAValue:
     dtype = numpy_type(layer.dtype)
+    x, window, axis = arguments[0], layer.window, 0
+    if window is not None:
+        axis = window.channel_axis
+        if layer.depthwise is not None:
+            x = _write_depthwise(code, layer.depthwise, x, window, dtype)
+            window = window.result(layer.depthwise.matrix.shape[0])
     weight = code.insert(constant_of(layer.matrix.astype(dtype)))
     weight.name_hint = "weight"
     schedule = None if layer.schedule is None else ScheduleAttr(layer.schedule)
-    x, axis = arguments[0], 0
-    if layer.window is None:
+    if window is None:
         y = code.insert(SpmmOp(weight, x, schedule=schedule))
     else:
-        y = code.insert(Conv2dOp(weight, x, WindowAttr(layer.window), schedule=schedule))
-        axis = layer.window.channel_axis
-    if layer.bias is not None:
-        bias = code.insert(arith.ConstantOp(to_dense(layer.bias, dtype)))
-        y = code.insert(BiasAddOp(y, bias, axis))
+        y = code.insert(Conv2dOp(weight, x, WindowAttr(window), schedule=schedule))
+    y = _write_bias(code, y, layer.bias, axis, dtype)
     if layer.residual == "before":
         y = code.insert(ResidualAddOp(y, arguments[1]))
     if layer.activation == "relu":
@@ -102,3 +127,21 @@ def _write_layer(code: Code, layer: Layer, arguments: list[SSAValue]) -> SSAValu
     if layer.residual == "after":
         y = code.insert(ResidualAddOp(y, arguments[1]))
     return y
+
+
+def _write_depthwise(
+    code: Code, depthwise: Depthwise, x: SSAValue, window: Window, dtype: np.dtype[Any]
+) -> SSAValue:
+    weight = code.insert(constant_of(depthwise.matrix.astype(dtype)))
+    weight.name_hint = "depthwise"
+    y = code.insert(Conv2dOp(weight, x, WindowAttr(window)))
+    y = _write_bias(code, y, depthwise.bias, window.channel_axis, dtype)
+    return code.insert(ReluOp(y)) if depthwise.activation == "relu" else y
+
+
+def _write_bias(
+    code: Code, y: SSAValue, bias: Array | None, axis: int, dtype: np.dtype[Any]
+) -> SSAValue:
+    if bias is None:
+        return y
+    return code.insert(BiasAddOp(y, code.insert(arith.ConstantOp(to_dense(bias, dtype))), axis))

@@ -63,37 +63,41 @@ class Columns:
 
 @dataclass(frozen=True)
 class TileCopy:
-    """Makes `@name(x, copy, image, line)`: the copy for the tile whose first line is `line`.
+    """Makes `@name(x, copy, image, line, first)`: the copy for the tile whose first line is `line`,
+    of `channels` channels from `first` on.
 
     kind: element type of the copy, which x is converted to.
     """
 
     name: str
     tiles: ImageTiles
+    channels: int
     element_type: AnyFloat
     kind: AnyFloat
 
     @property
     def copy_type(self) -> MemRefType[Attribute]:
         """An array of one dimension."""
-        return array_type([self.tiles.copy_elements], self.kind)
+        copy = self.tiles.copy
+        return array_type([self.channels * copy.planes * copy.plane], self.kind)
 
     def function(self) -> func.FuncOp:
         x_type = array_type(self.tiles.window.array_shape, self.element_type)
-        types = [x_type, self.copy_type, IndexType(), IndexType()]
+        types = [x_type, self.copy_type, *[IndexType()] * 3]
         block = Block(arg_types=types)
         code = Code(block)
-        x, target, image, line = block.args
+        x, target, image, line, first_channel = block.args
         copy = self.tiles.copy
 
-        def one_channel(inner: Code, channel: SSAValue) -> None:
-            first = inner.multiply(channel, inner.index(copy.planes * copy.plane))
-            for number, (down, right) in enumerate(self._phases()):
-                begin = inner.add(first, inner.index(number * copy.plane))
+        def one_channel(inner: Code, number: SSAValue) -> None:
+            first = inner.multiply(number, inner.index(copy.planes * copy.plane))
+            channel = inner.add(first_channel, number)
+            for plane, (down, right) in enumerate(self._phases()):
+                begin = inner.add(first, inner.index(plane * copy.plane))
                 place = _Plane(self, x, target, image, channel, line, begin, down, right)
                 place.write(inner)
 
-        code.loop(code.index(0), code.index(self.tiles.window.channels), code.index(1), one_channel)
+        code.loop(code.index(0), code.index(self.channels), code.index(1), one_channel)
         code.do(func.ReturnOp())
         return func.FuncOp(self.name, (types, []), Region(block), visibility="private")
 

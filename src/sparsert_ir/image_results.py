@@ -18,7 +18,8 @@ _WIDEST_LANE = 16
 @dataclass(frozen=True)
 class ResultWriter:
     """Makes `@name(sums, [residual,] y, panel, image, line)`: what becomes of the sums of one panel
-    for the tile whose first line is `line`, R x M with the columns of the padded copy.
+    for the tile whose first line is `line`, R x M with the columns of the padded copy. `tiles` are
+    those of the convolution that the sums come from.
     """
 
     product: ProductFunction

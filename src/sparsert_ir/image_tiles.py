@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from sparsert_ir.column_tiles import checked_lane
+from sparsert_ir.column_tiles import ColumnTiles, checked_lane
 from sparsert_ir.padding import PaddedCopy, padded_copy
 from sparsert_ir.window import Window
 
@@ -34,6 +34,11 @@ class ImageTiles:
     @property
     def copy_elements(self) -> int:
         return self.window.channels * self.copy.planes * self.copy.plane
+
+    @property
+    def row_stride(self) -> int:
+        """Elements between rows of a buffer with the columns of a tile."""
+        return ColumnTiles(self.copy.columns, self.copy.columns).row_stride
 
     def lane(self, columns: int) -> int:
         """Columns that are summed together, at most `columns`; ScheduleError for too many."""

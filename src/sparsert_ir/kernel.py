@@ -42,7 +42,7 @@ _ALIGNMENT = 16
 class KernelStats:
     """What a compilation made.
 
-    nonzeros:      of the matrix.
+    nonzeros:      of the matrix; those of a depthwise filter in the same kernel besides.
     multiply_adds: of one call: nonzeros * N.
     loads:         of x in the unrolled code; 0 where the matrix is data.
     lowering:      "code" or "data", a colon and why.
@@ -180,10 +180,13 @@ class Kernel:
 
     @property
     def stats(self) -> KernelStats:
-        matrix = self.compilation.layer.matrix
+        layer = self.compilation.layer
+        nonzeros = layer.matrix.nonzeros
+        if layer.depthwise is not None:
+            nonzeros += layer.depthwise.matrix.nonzeros
         stats = KernelStats(
-            nonzeros=matrix.nonzeros,
-            multiply_adds=matrix.nonzeros * self.n,
+            nonzeros=nonzeros,
+            multiply_adds=nonzeros * self.n,
             loads=self._loads,
             lowering=f"{self.schedule.lowering}: {self.compilation.lowering_reason}",
             packed_bytes=0 if self._plan is None else self._plan.constant_bytes,

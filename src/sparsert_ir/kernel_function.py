@@ -13,16 +13,21 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp, WindowAttr
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.schedule_knobs import Place, check_accumulation, check_knobs
+from sparsert_ir.schedule_knobs import Kind, Place, check_accumulation, check_knobs
 
 
 @dataclass(frozen=True)
 class ProductFunction:
-    """`func.func @name(tensors) -> tensor` whose body is one `tiled_spmm`."""
+    """`func.func @name(tensors) -> tensor` whose body is one `tiled_spmm`.
+
+    constant:  the weight.
+    depthwise: the filter of the depthwise convolution before it, where there is one.
+    """
 
     function: func.FuncOp
     product: TiledSpmmOp
     constant: ConstantOp
+    depthwise: ConstantOp | None = None
 
     @property
     def name(self) -> str:
@@ -71,8 +76,16 @@ class ProductFunction:
 
     def bias(self) -> Dense | None:
         """The bias in the element type of the sums, M numbers."""
-        bias = self.product.bias
-        return None if bias is None else to_dense(to_numpy(bias), numpy_dtype(self.sum_type))
+        return self._in_sum_type(self.product.bias)
+
+    def depthwise_bias(self) -> Dense | None:
+        """The same of the depthwise convolution."""
+        return self._in_sum_type(self.product.depthwise_bias)
+
+    def _in_sum_type(self, numbers: Dense | None) -> Dense | None:
+        if numbers is None:
+            return None
+        return to_dense(to_numpy(numbers), numpy_dtype(self.sum_type))
 
     def buffer_types(self) -> list[MemRefType[Attribute]]:
         """The function's tensors as memrefs, the result as the last one."""
@@ -87,12 +100,19 @@ class ProductFunction:
     def schedule_attr(self) -> ScheduleAttr:
         return self.product.schedule
 
+    @property
+    def kind(self) -> Kind:
+        """What is computed, as far as the knobs of a schedule depend on it."""
+        if self.depthwise is not None:
+            return "separable"
+        return "product" if self.product.window is None else "convolution"
+
     def check_schedule(self, place: Place) -> None:
         """Raise ScheduleError where the schedule asks for what is not done there, or for other K
         groups than the product has.
         """
         schedule = self.schedule
-        check_knobs(schedule, place, convolution=self.product.window is not None)
+        check_knobs(schedule, place, kind=self.kind)
         check_accumulation(schedule, str(self.element_type))
         groups = self.product.splits.get_shape()[1] - 1
         if groups != schedule.k_parts:
@@ -128,7 +148,7 @@ def _product_function(function: func.FuncOp, user: str) -> ProductFunction:
     expected = f"{user}: expected function @{function.sym_name.data} to be one product"
     products = [op for op in body if isinstance(op, TiledSpmmOp)]
     constants = [op for op in body if isinstance(op, ConstantOp)]
-    if len(products) != 1 or len(constants) != 1 or len(body) != 3:
+    if len(products) != 1 or len(constants) + 2 != len(body):
         others = sorted({op.name for op in body} - {"sparsert.constant", "func.return"})
         raise IRError(f"{expected} with a fused epilogue, got {', '.join(others)}")
     product, returned = products[0], block.last_op
@@ -137,4 +157,9 @@ def _product_function(function: func.FuncOp, user: str) -> ProductFunction:
     for value in (product.x, product.residual):
         if value is not None and not isinstance(value, BlockArgument):
             raise IRError(f"{expected} of its arguments, got {value.owner}")
-    return ProductFunction(function, product, constants[0])
+    weights = [value for value in (product.weight, product.depthwise) if value is not None]
+    owners = [value.owner for value in weights]
+    found = [owner for owner in owners if isinstance(owner, ConstantOp)]
+    if len(found) != len(owners):
+        raise IRError(f"{expected} of constant weights, got {owners}")
+    return ProductFunction(function, product, *found)

@@ -24,7 +24,7 @@ from sparsert_ir.schedule import Schedule
 DENSE_MODES = {"f32": ("f32", "tf32"), "f16": ("f16",), "bf16": ("bf16",)}
 """Math modes in which a library multiplies dense matrices of an element type."""
 
-_SERIAL_US = 0.5
+SERIAL_US = 0.5
 """What a launch costs that does not overlap with the kernel before it."""
 _PEAK_ISSUE = 4.0
 _WARPS_FOR_HALF_ISSUE = 7.5
@@ -35,7 +35,7 @@ _SHARING_EXPONENT = 0.5
 _CLOCKS_PER_LOAD = 1.6
 """Of the L1 cache, for one load of a warp."""
 _CLOCKS_PER_COLD_INSTRUCTION = 4.1
-_LOAD_CLOCKS, _REDUCTION_CLOCKS = 930.0, 1200.0
+LOAD_CLOCKS, _REDUCTION_CLOCKS = 930.0, 1200.0
 _CLUSTER_CLOCKS = 900.0
 """Of a cluster: its blocks meet, then wait for the sums that they send each other. An estimate."""
 _FETCHED_BYTES_PER_CLOCK = 14.5
@@ -94,7 +94,7 @@ def predict_us(schedule: Schedule, product: Product, limits: GpuLimits) -> float
     least = floor_us(limits, product.shape, product.nonzeros, product.columns, product.dtype)
     work = _Work(schedule, product, limits)
     throughput = max(work.issue_us, work.intake_us, work.loads_us, least - LAUNCH_US)
-    start = 0.0 if schedule.launch == "overlapped" else _SERIAL_US
+    start = 0.0 if schedule.launch == "overlapped" else SERIAL_US
     time = start + throughput * work.imbalance + work.latency_us + work.fetch_us
     return max(least, time * (_SPILL_PENALTY if work.registers > _REGISTERS else 1.0))
 
@@ -151,7 +151,7 @@ def predict_dense_us(product: Product, mode: str, limits: GpuLimits) -> float:
 
 def _predict_data_us(schedule: Schedule, product: Product, limits: GpuLimits) -> float:
     least = floor_us(limits, product.shape, product.nonzeros, product.columns, product.dtype)
-    start = 0.0 if schedule.launch == "overlapped" else _SERIAL_US
+    start = 0.0 if schedule.launch == "overlapped" else SERIAL_US
     stream, gathers, *others = _data_parts(schedule, product, limits).values()
     return max(start + max(stream, gathers) + sum(others), least)
 
@@ -322,7 +322,7 @@ class _Work:
         fitting = min(_MOST_WARPS, _REGISTER_FILE / WARP / self.registers)
         rounds = max(1.0, self._warps * groups / self.limits.multiprocessors / fitting)
         passes = self._instructions / groups * _CLOCKS_PER_COLD_INSTRUCTION
-        clocks = passes + _LOAD_CLOCKS
+        clocks = passes + LOAD_CLOCKS
         clocks += _REDUCTION_CLOCKS if schedule.k_groups > 1 else 0.0
         clocks += _CLUSTER_CLOCKS if schedule.cluster > 1 else 0.0
         return clocks * min(rounds, 2.0) / self._clocks_per_us

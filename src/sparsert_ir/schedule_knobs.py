@@ -10,7 +10,14 @@ from sparsert_ir.errors import ScheduleError
 from sparsert_ir.schedule import Schedule
 
 Place: TypeAlias = Literal["gpu", "cpu"]
+Kind: TypeAlias = Literal["product", "convolution", "separable"]
+"""What a schedule is for; "separable": a depthwise convolution and a pointwise one in a kernel."""
 
+_WORDS: dict[Kind, str] = {
+    "product": "a product",
+    "convolution": "a convolution",
+    "separable": "a depthwise and a pointwise convolution",
+}
 _EVERYWHERE = ("lowering", "rows_per_panel", "columns_per_thread", "accumulation", "fold_length")
 _ON_GPUS = (*_EVERYWHERE, "threads", "stores", "launch")
 _OF_CODE_ON_GPUS = (
@@ -33,20 +40,27 @@ def _used(schedule: Schedule, place: Place) -> set[str]:
     return {*_KNOBS[place, schedule.lowering], *(_OF_STAGED_CODE if staged else ())}
 
 
-def check_knobs(schedule: Schedule, place: Place, *, convolution: bool = False) -> None:
+_UNUSED: dict[Kind, tuple[str, ...]] = {
+    "product": (),
+    "convolution": ("staging",),
+    "separable": ("staging", "cluster"),
+}
+"""Kind -> knobs that it leaves alone: convolutions on a CPU always copy x, and every block computes
+the depthwise part of its columns itself.
+"""
+
+
+def check_knobs(schedule: Schedule, place: Place, *, kind: Kind = "product") -> None:
     """Raise ScheduleError for a knob that is set but means nothing there.
 
-    `threads` may also be 1 on a CPU. A convolution on a CPU copies x where its padding asks for it,
-    whatever `staging` says.
+    `threads` may also be 1 on a CPU.
     """
-    used = _used(schedule, place)
-    if convolution:
-        used.discard("staging")
+    used = _used(schedule, place) - set(_UNUSED[kind])
     for field in fields(Schedule):
         value = getattr(schedule, field.name)
         neutral = value == field.default or (field.name, value) == ("threads", 1)
         if field.name not in used and not neutral:
-            what = "a convolution" if convolution else "a product"
+            what = _WORDS[kind]
             raise ScheduleError(
                 f"schedule: {field.name} means nothing for {what} with lowering ="
                 f" {schedule.lowering} on a {place.upper()}; expected its default,"

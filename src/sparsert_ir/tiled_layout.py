@@ -39,8 +39,11 @@ def _tiles(layer: Layer, schedule: Schedule) -> tuple[ColumnTiles, int]:
     """The tiles, and the elements of a copy of one of them."""
     if layer.window is not None:
         images = image_tiles(layer.window, schedule.columns_per_thread)
+        elements = images.copy_elements
+        if layer.depthwise is not None:
+            elements = layer.depthwise.matrix.shape[0] * images.row_stride
         # All of them are equal work.
-        return ColumnTiles(images.count, 1), images.copy_elements
+        return ColumnTiles(images.count, 1), elements
     tiles = column_tiles(layer.columns, schedule.columns_per_thread)
     copied = schedule.staging == "copy"
     return tiles, layer.matrix.shape[1] * tiles.row_stride if copied else 0

@@ -7,19 +7,22 @@ sums is the schedule's choice, without one that of x; for bf16 it is f32.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from xdsl.ir import Operation
 
-from sparsert_ir.dense import Array, to_numpy
+from sparsert_ir.dense import Array, Dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     BiasAddOp,
     ConstantOp,
+    Conv2dOp,
     Product,
     ScheduleAttr,
-    SpmmOp,
+    SeparableConv2dOp,
     TiledSpmmOp,
+    Untiled,
 )
 from sparsert_ir.element_types import is_bfloat16
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
@@ -29,6 +32,7 @@ from sparsert_ir.interpreter.number_ops import maximum
 from sparsert_ir.interpreter.product_ops import epilogue, matrix_run
 from sparsert_ir.interpreter.views import WindowView
 from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.window import Window
 
 
 def _constant(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
@@ -46,24 +50,37 @@ def _summation(schedule: ScheduleAttr | None, dtype: np.dtype[Any]) -> tuple[np.
     return np.dtype(np.float32), schedule.data.fold_length if folded else 1
 
 
-def _columns_of_x(op: Product | TiledSpmmOp, x: Array, rows: Array) -> Array:
+def _columns_of_x(x: Array, window: Window | None, rows: Array) -> Array:
     """Rows of the matrix that the weight is multiplied with."""
-    if isinstance(op, SpmmOp) or op.window is None:
+    if window is None:
         return x[rows]
-    return WindowView(Memory(x.reshape(-1), x.shape), op.window.data).gather(rows)
+    return WindowView(Memory(x.reshape(-1), x.shape), window).gather(rows)
 
 
-def _finish(op: Product | TiledSpmmOp, sums: Array, x: Array, residual: Array | None) -> Array:
-    """Sums through the operation's epilogue, in the element type of x and the result's shape."""
-    window = None if isinstance(op, SpmmOp) or op.window is None else op.window.data
-    if window is not None:
-        images = sums.reshape(sums.shape[0], window.batch, *window.output)
-        sums = np.moveaxis(images, 0, window.channel_axis)
-    bias = None
-    if op.bias is not None:
-        bias = _along(to_numpy(op.bias), 0 if window is None else window.channel_axis, sums.ndim)
+@dataclass(frozen=True)
+class _Ending:
+    """What becomes of the sums of a product."""
+
+    bias: Dense | None
+    relu: bool
+    residual: Array | None = None
+    residual_after: bool = False
+
+    def finish(self, sums: Array, window: Window | None) -> Array:
+        """Sums through the epilogue, in the result's shape."""
+        if window is not None:
+            images = sums.reshape(sums.shape[0], window.batch, *window.output)
+            sums = np.moveaxis(images, 0, window.channel_axis)
+        bias = None
+        if self.bias is not None:
+            axis = 0 if window is None else window.channel_axis
+            bias = _along(to_numpy(self.bias), axis, sums.ndim)
+        return epilogue(sums, bias, self.residual, self.relu, self.residual_after)
+
+
+def _ending(op: Untiled | TiledSpmmOp, residual: Array | None) -> _Ending:
     after = op.residual_after_activation is not None
-    return epilogue(sums, bias, residual, op.activation is not None, after).astype(x.dtype)
+    return _Ending(op.bias, op.activation is not None, residual, after)
 
 
 def _along(numbers: Array, axis: int, rank: int) -> Array:
@@ -71,23 +88,58 @@ def _along(numbers: Array, axis: int, rank: int) -> Array:
     return numbers.reshape([-1 if dimension == axis else 1 for dimension in range(rank)])
 
 
+def _whole_sums(
+    matrix: SparseMatrix, x: Array, window: Window | None, dtype: np.dtype[Any], fold: int
+) -> Array:
+    """Every row of the product, M x N."""
+    run = deal_run(matrix.column_indices, matrix.row_indices, matrix.values, matrix.shape[0])
+    return run_sums(run, _columns_of_x(x, window, run.columns), dtype, fold)
+
+
 def _product(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(Product, op)
-    matrix: SparseMatrix = operands[0]
-    x: Array = operands[1]
+    window = op.window.data if isinstance(op, Conv2dOp) else None
+    matrix, x, *residual = operands
     dtype, fold = _summation(op.schedule, x.dtype)
-    run = deal_run(matrix.column_indices, matrix.row_indices, matrix.values, matrix.shape[0])
-    sums = run_sums(run, _columns_of_x(op, x, run.columns), dtype, fold)
-    return [_finish(op, sums, x, operands[2] if op.residual is not None else None)]
+    sums = _whole_sums(matrix, x, window, dtype, fold)
+    ending = _ending(op, residual[0] if residual else None)
+    return [ending.finish(sums, window).astype(x.dtype)]
+
+
+def _depthwise(
+    op: SeparableConv2dOp | TiledSpmmOp,
+    matrix: SparseMatrix,
+    x: Array,
+    window: Window,
+    summation: tuple[np.dtype[Any], int],
+) -> Array:
+    """The images between the two convolutions, in the element type of the sums."""
+    ending = _Ending(op.depthwise_bias, op.depthwise_activation is not None)
+    return ending.finish(_whole_sums(matrix, x, window, *summation), window)
+
+
+def _separable(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
+    op = cast(SeparableConv2dOp, op)
+    depthwise, matrix, x, *residual = operands
+    window, summation = op.window.data, _summation(op.schedule, x.dtype)
+    between = _depthwise(op, depthwise, x, window, summation)
+    pointwise = window.result(depthwise.shape[0])
+    sums = _whole_sums(matrix, between, pointwise, *summation)
+    ending = _ending(op, residual[0] if residual else None)
+    return [ending.finish(sums, pointwise).astype(x.dtype)]
 
 
 def _tiled_spmm(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
     op = cast(TiledSpmmOp, op)
-    matrix: SparseMatrix = operands[0]
-    x: Array = operands[1]
-    dtype, fold = _summation(op.schedule, x.dtype)
+    matrix, x, *rest = operands
+    element, (dtype, fold) = x.dtype, _summation(op.schedule, x.dtype)
+    window = None if op.window is None else op.window.data
+    if op.depthwise is not None and window is not None:
+        depthwise = rest.pop(0)
+        x = _depthwise(op, depthwise, x, window, (dtype, fold))
+        window = window.result(depthwise.shape[0])
     panels, splits = to_numpy(op.panels), to_numpy(op.splits)
-    columns = x.shape[-1] if op.window is None else op.window.data.columns
+    columns = x.shape[-1] if window is None else window.columns
     sums = np.zeros((matrix.shape[0], columns), dtype)
     per_block = _groups_per_block(op)
     for panel, rows in enumerate(panels):
@@ -95,9 +147,10 @@ def _tiled_spmm(frame: Frame, op: Operation, operands: Operands) -> list[Value]:
             of_block = np.zeros((rows.size, columns), dtype)
             for group in range(first, first + per_block):
                 run = matrix_run(matrix, panels, splits, panel, group)
-                of_block += run_sums(run, _columns_of_x(op, x, run.columns), dtype, fold)
+                of_block += run_sums(run, _columns_of_x(x, window, run.columns), dtype, fold)
             sums[rows[rows >= 0]] += of_block[rows >= 0]
-    return [_finish(op, sums, x, operands[2] if op.residual is not None else None)]
+    ending = _ending(op, rest[0] if rest else None)
+    return [ending.finish(sums, window).astype(element)]
 
 
 def _groups_per_block(op: TiledSpmmOp) -> int:
@@ -123,6 +176,7 @@ TENSOR_HANDLERS: Mapping[str, Handler] = {
     "sparsert.constant": _constant,
     "sparsert.spmm": _product,
     "sparsert.conv2d": _product,
+    "sparsert.separable_conv2d": _separable,
     "sparsert.tiled_spmm": _tiled_spmm,
     "sparsert.bias_add": _bias_add,
     "sparsert.relu": _relu,

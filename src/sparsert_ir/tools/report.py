@@ -14,12 +14,15 @@ from sparsert_ir.dialects.sparsert import (
     AccumulateOp,
     ColumnTilesOp,
     ConstantOp,
+    Conv2dOp,
     PanelProductOp,
     PtrAccumulateOp,
     ScheduleAttr,
+    SeparableConv2dOp,
     SpmmOp,
     StreamLayoutAttr,
     TiledSpmmOp,
+    Untiled,
     WritePanelOp,
     WriteRowsOp,
 )
@@ -109,7 +112,7 @@ def _facts_of(op: Operation) -> Iterator[tuple[str, str]]:
     match op:
         case ConstantOp():
             yield "matrix", _matrix(op)
-        case SpmmOp():
+        case SpmmOp() | Conv2dOp() | SeparableConv2dOp():
             yield from _product(op)
         case TiledSpmmOp():
             yield from _product(op)
@@ -136,8 +139,9 @@ def _matrix(constant: ConstantOp) -> str:
     )
 
 
-def _product(op: SpmmOp | TiledSpmmOp) -> Iterator[tuple[str, str]]:
-    yield "columns", str(op.result.type.get_shape()[-1])
+def _product(op: Untiled | TiledSpmmOp) -> Iterator[tuple[str, str]]:
+    window = None if isinstance(op, SpmmOp) or op.window is None else op.window.data
+    yield "columns", str(op.result.type.get_shape()[-1] if window is None else window.columns)
     yield "schedule", "not chosen yet" if op.schedule is None else _schedule(op.schedule)
     yield "epilogue", _epilogue(op)
 
@@ -148,7 +152,7 @@ def _schedule(schedule: ScheduleAttr) -> str:
     return knobs or "every knob at its default"
 
 
-def _epilogue(op: SpmmOp | TiledSpmmOp | WritePanelOp | WriteRowsOp) -> str:
+def _epilogue(op: Untiled | TiledSpmmOp | WritePanelOp | WriteRowsOp) -> str:
     activation = [] if op.activation is None else [op.activation.data.value]
     residual = [] if op.residual is None else ["residual"]
     last = residual if op.residual_after_activation is not None else []

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
 from sparsert_ir.cost_model import default_lowering, gpu_schedule_for
 from sparsert_ir.cpu_convolution_model import (
-    ConvolutionFacts,
     best_cpu_convolution,
     predict_cpu_convolution,
 )

@@ -12,7 +12,7 @@ from sparsert_ir.files import write_atomically
 from sparsert_ir.schedule import Schedule
 
 if TYPE_CHECKING:
-    from sparsert_ir.frontend import Layer
+    from sparsert_ir.frontend import Depthwise, Layer
     from sparsert_ir.matrix import SparseMatrix
 
 KIND = "sparsert-tuning"
@@ -45,6 +45,7 @@ class LayerKey:
 
     digest: of the matrix; see `matrix_digest`.
     window: how x is read where it is a batch of images, in words; None for a matrix.
+    depthwise: digest of the depthwise filter that x goes through first, and its epilogue in words.
     """
 
     digest: str
@@ -57,6 +58,7 @@ class LayerKey:
     residual: str
     target: str
     window: str | None = None
+    depthwise: str | None = None
 
     @classmethod
     def of(cls, layer: "Layer", target: str) -> "LayerKey":
@@ -71,6 +73,7 @@ class LayerKey:
             residual=layer.residual,
             target=target,
             window=None if layer.window is None else str(layer.window),
+            depthwise=None if layer.depthwise is None else _depthwise_key(layer.depthwise),
         )
 
     def check(self, other: "LayerKey") -> None:
@@ -154,6 +157,11 @@ def matrix_digest(matrix: "SparseMatrix") -> str:
     for part in (matrix.row_offsets, matrix.column_indices, matrix.values):
         digest.update(part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes())
     return digest.hexdigest()
+
+
+def _depthwise_key(depthwise: "Depthwise") -> str:
+    bias = "no bias" if depthwise.bias is None else "bias"
+    return f"{matrix_digest(depthwise.matrix)}, {bias}, {depthwise.activation}"
 
 
 def _record(document: dict[str, Any]) -> TuningRecord:

@@ -10,7 +10,8 @@ from sparsert_ir.element_types import ROUNDOFF, SMALLEST, numpy_type
 from sparsert_ir.frontend import array_shapes
 
 if TYPE_CHECKING:
-    from sparsert_ir.frontend import Layer
+    from sparsert_ir.frontend import Depthwise, Layer
+    from sparsert_ir.matrix import SparseMatrix
     from sparsert_ir.window import Window
 
 Array = npt.NDArray[Any]
@@ -46,7 +47,7 @@ class Reference:
         """The same for given inputs, in the layer's element type."""
         product, magnitude = _products(layer, x)
         y, magnitude = _epilogue(layer, product, magnitude, residual)
-        roundings = 8 + 4 * np.sqrt(layer.matrix.row_lengths.max(initial=0))
+        roundings = 8 + 4 * np.sqrt(_longest_row(layer))
         bound = ROUNDOFF[layer.dtype] * roundings * magnitude
         return cls(x, residual, y, bound + SMALLEST[layer.dtype])
 
@@ -64,20 +65,41 @@ class Reference:
         )
 
 
-def _products(layer: "Layer", x: Array) -> tuple[Array, Array]:
-    """W @ x and abs(W) @ abs(x) in float64; with a window, of images and as images."""
-    from scipy import sparse
+def _longest_row(layer: "Layer") -> int:
+    """Products in the longest chain of sums."""
+    matrices = [layer.matrix] if layer.depthwise is None else [layer.depthwise.matrix, layer.matrix]
+    return sum(int(matrix.row_lengths.max(initial=0)) for matrix in matrices)
 
-    matrix = layer.matrix
-    parts = (matrix.values.astype(np.float64), matrix.column_indices, matrix.row_offsets)
-    weight: Any = sparse.csr_array(parts, matrix.shape)
-    wide = x.astype(np.float64)
+
+def _products(layer: "Layer", x: Array) -> tuple[Array, Array]:
+    """W @ x and abs(W) @ abs(x) in float64; with a window, of images and as images. After a
+    depthwise convolution x is its result.
+    """
+    weight, wide = _csr(layer.matrix), x.astype(np.float64)
     if layer.window is None:
         return weight @ wide, abs(weight) @ np.abs(wide)
-    return (
-        _convolved(weight, wide, layer.window),
-        _convolved(abs(weight), np.abs(wide), layer.window),
-    )
+    window, magnitude = layer.window, np.abs(wide)
+    if layer.depthwise is not None:
+        first = layer.depthwise
+        wide, magnitude = _through(first, wide, magnitude, window)
+        window = window.result(first.matrix.shape[0])
+    return _convolved(weight, wide, window), _convolved(abs(weight), magnitude, window)
+
+
+def _csr(matrix: "SparseMatrix") -> Any:
+    from scipy import sparse
+
+    parts = (matrix.values.astype(np.float64), matrix.column_indices, matrix.row_offsets)
+    return sparse.csr_array(parts, matrix.shape)
+
+
+def _through(
+    depthwise: "Depthwise", x: Array, magnitude: Array, window: "Window"
+) -> tuple[Array, Array]:
+    weight = _csr(depthwise.matrix)
+    y, magnitude = _convolved(weight, x, window), _convolved(abs(weight), magnitude, window)
+    y, magnitude = _with_bias(depthwise.bias, y, magnitude, window.channel_axis)
+    return (np.maximum(y, 0) if depthwise.activation == "relu" else y), magnitude
 
 
 def _convolved(weight: Any, x: Array, window: "Window") -> Array:
@@ -102,10 +124,8 @@ def _epilogue(
     layer: "Layer", product: Array, magnitude: Array, residual: Array | None
 ) -> tuple[Array, Array]:
     y = product
-    if layer.bias is not None:
-        axis = 0 if layer.window is None else layer.window.channel_axis
-        bias = layer.bias.reshape([-1 if i == axis else 1 for i in range(product.ndim)])
-        y, magnitude = y + bias, magnitude + np.abs(bias)
+    axis = 0 if layer.window is None else layer.window.channel_axis
+    y, magnitude = _with_bias(layer.bias, y, magnitude, axis)
     if residual is not None:
         magnitude = magnitude + np.abs(residual)
     if residual is not None and layer.residual == "before":
@@ -115,3 +135,10 @@ def _epilogue(
     if residual is not None and layer.residual == "after":
         y = y + residual
     return y, magnitude
+
+
+def _with_bias(bias: Array | None, y: Array, magnitude: Array, axis: int) -> tuple[Array, Array]:
+    if bias is None:
+        return y, magnitude
+    along = bias.reshape([-1 if i == axis else 1 for i in range(y.ndim)])
+    return y + along, magnitude + np.abs(along)

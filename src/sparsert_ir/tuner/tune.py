@@ -14,7 +14,8 @@ from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.candidates import best_candidates
 from sparsert_ir.compiler import default_schedule
 from sparsert_ir.convolution_candidates import best_convolutions
-from sparsert_ir.cpu_convolution_model import ConvolutionFacts, predict_cpu_convolution
+from sparsert_ir.convolution_facts import ConvolutionFacts
+from sparsert_ir.cpu_convolution_model import predict_cpu_convolution
 from sparsert_ir.cpu_model import CpuFacts, predict_cpu
 from sparsert_ir.emit.host import host_description
 from sparsert_ir.errors import ArgumentError, TuningError
@@ -22,6 +23,7 @@ from sparsert_ir.limits import limits_of
 from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.runtime.device import find_gpu, require_gpu
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.separable_schedules import best_separable, predict_separable_us
 from sparsert_ir.tuner.measuring import Measure, gpu_measure, host_measure
 from sparsert_ir.tuner.progress import Report, progress_bar
 from sparsert_ir.tuner.record import CandidateReport, LayerKey, TuningRecord
@@ -226,7 +228,10 @@ class _Run:
             return None
         if self.target == "cpu":
             return _predicted_on_cpu(self.layer, schedule)
-        return predict_us(schedule, self._product, limits_of(self.target))
+        limits = limits_of(self.target)
+        if self.layer.depthwise is not None:
+            return predict_separable_us(schedule, ConvolutionFacts.of(self.layer), limits)
+        return predict_us(schedule, self._product, limits)
 
     @cached_property
     def _product(self) -> Product:
@@ -234,6 +239,8 @@ class _Run:
 
 
 def _candidates(layer: "Layer", target: str, count: int) -> list[Schedule]:
+    if layer.depthwise is not None:
+        return best_separable(ConvolutionFacts.of(layer), target, count)
     if layer.window is not None:
         return best_convolutions(layer.matrix, layer.window, layer.dtype, target, count)
     return best_candidates(layer.matrix, layer.columns, layer.dtype, target, count)
@@ -245,8 +252,7 @@ def _predicted_on_cpu(layer: "Layer", schedule: Schedule) -> float | None:
         return None
     matrix = layer.matrix
     if layer.window is not None:
-        facts = ConvolutionFacts(layer.window, matrix.shape[0], matrix.nonzeros, layer.dtype)
-        return predict_cpu_convolution(facts, schedule) * 1e6
+        return predict_cpu_convolution(ConvolutionFacts.of(layer), schedule) * 1e6
     product = CpuFacts(*matrix.shape, layer.columns, matrix.nonzeros, layer.dtype)
     return predict_cpu(product, schedule) * 1e6
 

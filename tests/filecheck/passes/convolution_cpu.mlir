@@ -17,7 +17,7 @@
 // A row of the copy outside the image is cleared, one inside gets a column of zeros on each side.
 
 // CHECK-LABEL: func.func private @guarded_copy(
-// CHECK-SAME: %[[X:.*]]: memref<1x1x4x3xf32>, %[[COPY:.*]]: memref<20xf32>, %[[IMAGE:.*]]: index, %[[LINE:.*]]: index)
+// CHECK-SAME: %[[X:.*]]: memref<1x1x4x3xf32>, %[[COPY:.*]]: memref<20xf32>, %[[IMAGE:[0-9]+]]: index, %{{[0-9]+}}: index, %{{[0-9]+}}: index)
 // CHECK: %[[OUTSIDE:.*]] = arith.cmpi ult, %{{.*}}, %[[ROW:.*]] : index
 // CHECK: %[[INSIDE:.*]] = arith.cmpi ult, %[[ROW]], %{{.*}} : index
 // CHECK: scf.if %[[OUTSIDE]]
@@ -41,7 +41,7 @@
 // CHECK: %[[SUMS:.*]] = memref.alloc() : memref<1x8xf32>
 // CHECK: scf.for %[[TILE:.*]] = %[[FIRST]] to %[[LAST]]
 // CHECK: %[[IMAGE:.*]] = arith.divui %[[TILE]]
-// CHECK: func.call @guarded_copy(%[[X]], %[[COPY]], %[[IMAGE]], %[[LINE:[0-9]+]])
+// CHECK: func.call @guarded_copy(%[[X]], %[[COPY]], %[[IMAGE]], %[[LINE:[0-9]+]], %{{.*}})
 // CHECK: scf.for %[[NUMBER:.*]] = %[[PANEL]] to %[[END]]
 // CHECK: %[[SUM:.*]] = sparsert.panel_product %{{.*}}, %[[COPY]][%{{.*}}] positions dense<[0, 1, 2, 5, 6, 7, 10, 11, 12]> : tensor<9xi32> panel %[[NUMBER]] {{.*}} -> vector<8xf32>
 // CHECK: sparsert.store_columns %[[SUM]], %[[SUMS]]

@@ -1,7 +1,8 @@
 """The `sparsert` dialect: products with a constant sparse matrix, from tensors down to pointers.
 
 tensor   (tensor.py)   `constant`, `spmm`, `conv2d`; the epilogue `bias_add`, `relu`, `residual_add`
-tiled    (tensor.py)   `tiled_spmm`: row panels and K groups decided
+         (separable.py) `separable_conv2d`: depthwise, then pointwise
+tiled    (tiled.py)    `tiled_spmm`: row panels and K groups decided
 thread   (thread.py)   any panel: `panel_product`, `write_panel`; a known panel: `accumulate`,
                        `write_rows`; lanes: `load_columns`, `store_columns`; which columns:
                        `first_column`, `column_tiles`
@@ -25,6 +26,7 @@ from sparsert_ir.dialects.sparsert.attributes import (
 from sparsert_ir.dialects.sparsert.checks import lane_element, lane_width
 from sparsert_ir.dialects.sparsert.cluster import AwaitInboxOp, OpenInboxOp, SendColumnsOp
 from sparsert_ir.dialects.sparsert.pointer import PtrAccumulateOp, PtrWriteRowsOp
+from sparsert_ir.dialects.sparsert.separable import SeparableConv2dOp, Untiled, is_depthwise
 from sparsert_ir.dialects.sparsert.staging import (
     AsyncCommitOp,
     AsyncCopyOp,
@@ -42,7 +44,6 @@ from sparsert_ir.dialects.sparsert.tensor import (
     ReluOp,
     ResidualAddOp,
     SpmmOp,
-    TiledSpmmOp,
 )
 from sparsert_ir.dialects.sparsert.thread import (
     AccumulateOp,
@@ -54,6 +55,7 @@ from sparsert_ir.dialects.sparsert.thread import (
     WritePanelOp,
     WriteRowsOp,
 )
+from sparsert_ir.dialects.sparsert.tiled import TiledSpmmOp
 
 Sparsert = Dialect(
     "sparsert",
@@ -61,6 +63,7 @@ Sparsert = Dialect(
         ConstantOp,
         SpmmOp,
         Conv2dOp,
+        SeparableConv2dOp,
         BiasAddOp,
         ReluOp,
         ResidualAddOp,
@@ -117,14 +120,17 @@ __all__ = [
     "ResidualAddOp",
     "ScheduleAttr",
     "SendColumnsOp",
+    "SeparableConv2dOp",
     "Sparsert",
     "SpmmOp",
     "StoreColumnsOp",
     "StreamLayoutAttr",
     "TiledSpmmOp",
+    "Untiled",
     "WindowAttr",
     "WritePanelOp",
     "WriteRowsOp",
+    "is_depthwise",
     "lane_element",
     "lane_width",
 ]

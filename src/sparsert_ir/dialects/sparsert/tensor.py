@@ -1,4 +1,4 @@
-"""Tensor level and tiled level of the `sparsert` dialect."""
+"""Tensor level of the `sparsert` dialect."""
 
 from typing import ClassVar, TypeAlias, cast
 
@@ -32,7 +32,6 @@ from sparsert_ir.dialects.sparsert.checks import (
     check_float,
     check_float_elements,
     check_sizes,
-    check_tiling,
     expect,
 )
 
@@ -149,8 +148,8 @@ def check_epilogue(
         expect(residual.type == y, "a residual of type", y, residual.type)
 
 
-_OPERANDS_FORMAT = "$weight `,` $x"
-_EPILOGUE_FORMAT = (
+OPERANDS_FORMAT = "$weight `,` $x"
+EPILOGUE_FORMAT = (
     " (`bias` $bias^)? (`activation` $activation^)? (`residual` $residual^"
     " `:` type($residual))? (`residual_after_activation` $residual_after_activation^)?"
 )
@@ -177,7 +176,7 @@ class SpmmOp(IRDLOperation):
     traits = traits_def(Pure())
 
     assembly_format = (
-        _OPERANDS_FORMAT + _EPILOGUE_FORMAT + " (`schedule` $schedule^)? attr-dict"
+        OPERANDS_FORMAT + EPILOGUE_FORMAT + " (`schedule` $schedule^)? attr-dict"
         " `:` type($weight) `,` type($x) `->` type($result)"
     )
 
@@ -236,7 +235,7 @@ class Conv2dOp(IRDLOperation):
     traits = traits_def(Pure())
 
     assembly_format = (
-        _OPERANDS_FORMAT + " `window` $window" + _EPILOGUE_FORMAT + " (`schedule` $schedule^)?"
+        OPERANDS_FORMAT + " `window` $window" + EPILOGUE_FORMAT + " (`schedule` $schedule^)?"
         " attr-dict `:` type($weight) `,` type($x) `->` type($result)"
     )
 
@@ -276,65 +275,6 @@ class Conv2dOp(IRDLOperation):
 
 Product: TypeAlias = SpmmOp | Conv2dOp
 """A product with a sparse matrix and its epilogue."""
-
-
-@irdl_op_definition
-class TiledSpmmOp(IRDLOperation):
-    """A product with its rows dealt to panels and each panel's columns to K groups.
-
-    With a window x and the result are batches of images, as for `sparsert.conv2d`.
-
-    panels: P x R row numbers, the rows of each panel, filled up with -1; every row stands once.
-    splits: P x (G + 1) column numbers; K group g of panel p covers the columns from splits[p][g]
-            up to, but not including, splits[p][g + 1].
-    """
-
-    name = "sparsert.tiled_spmm"
-
-    weight = operand_def(TENSOR)
-    x = operand_def(TENSOR)
-    residual = opt_operand_def(TENSOR)
-    window = opt_prop_def(WindowAttr)
-    bias = opt_prop_def(DENSE)
-    activation = opt_prop_def(ActivationAttr)
-    residual_after_activation = opt_prop_def(UnitAttr)
-    schedule = prop_def(ScheduleAttr)
-    panels = prop_def(DENSE)
-    splits = prop_def(DENSE)
-    result = result_def(TENSOR)
-
-    traits = traits_def(Pure())
-
-    assembly_format = (
-        _OPERANDS_FORMAT
-        + " (`window` $window^)?"
-        + _EPILOGUE_FORMAT
-        + " `schedule` $schedule `panels` $panels `splits` $splits attr-dict"
-        " `:` type($weight) `,` type($x) `->` type($result)"
-    )
-
-    def __init__(self, product: Product, schedule: ScheduleAttr, panels: Dense, splits: Dense):
-        super().__init__(
-            operands=[product.weight, product.x, product.residual],
-            properties={
-                "window": product.window if isinstance(product, Conv2dOp) else None,
-                "bias": product.bias,
-                "activation": product.activation,
-                "residual_after_activation": product.residual_after_activation,
-                "schedule": schedule,
-                "panels": panels,
-                "splits": splits,
-            },
-            result_types=[product.result.type],
-        )
-
-    def verify_(self) -> None:
-        weight = cast(TensorType[Attribute], self.weight.type)
-        x = cast(TensorType[Attribute], self.x.type)
-        check_product(weight, x, self.result.type, self.window)
-        rows, columns = weight.get_shape()
-        check_epilogue(self.bias, self.residual, rows, self.result.type)
-        check_tiling(self.panels, self.splits, rows, columns)
 
 
 @irdl_op_definition

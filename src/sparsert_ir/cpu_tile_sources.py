@@ -1,0 +1,122 @@
+"""What a convolution's kernel on a CPU reads for a tile, and how it gets there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from xdsl.dialects import func
+from xdsl.dialects.builtin import AnyFloat, MemRefType, VectorType
+from xdsl.ir import Attribute, SSAValue
+
+from sparsert_ir.building import Code, Values
+from sparsert_ir.dense import to_dense
+from sparsert_ir.dialects.sparsert import FirstColumnOp, PanelProductOp
+from sparsert_ir.image_copy import TileCopy
+from sparsert_ir.image_tiles import ImageTiles
+from sparsert_ir.kernel_function import ProductFunction
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The columns of a tile as lanes of `width`, the last one moved back."""
+
+    columns: int
+    width: int
+    kind: AnyFloat
+
+    @property
+    def type(self) -> Attribute:
+        return self.kind if self.width == 1 else VectorType(self.kind, [self.width])
+
+    def loop(self, code: Code, body: Callable[[Code, SSAValue], None]) -> None:
+        """`body` gets the first column of each lane."""
+        count = -(-self.columns // self.width)
+
+        def numbered(inner: Code, number: SSAValue) -> None:
+            body(inner, inner.insert(FirstColumnOp(number, self.width, within=self.columns)))
+
+        if count == 1:
+            body(code, code.index(0))
+        else:
+            code.loop(code.index(0), code.index(count), code.index(1), numbered)
+
+
+@dataclass(frozen=True)
+class TilePlace:
+    """Which tile: its image, and its first line there."""
+
+    image: SSAValue
+    line: SSAValue
+
+
+class TileSource(Protocol):
+    """Fills a buffer for each tile, from which the sums of every panel are made.
+
+    scratch_types: of memory that filling takes besides.
+    """
+
+    @property
+    def buffer_type(self) -> MemRefType[Attribute]: ...
+
+    @property
+    def scratch_types(self) -> list[MemRefType[Attribute]]: ...
+
+    def functions(self) -> list[func.FuncOp]:
+        """What `fill` calls."""
+        ...
+
+    def fill(
+        self, code: Code, x: SSAValue, buffer: SSAValue, scratch: Values, place: TilePlace
+    ) -> None: ...
+
+    def sums(self, code: Code, buffer: SSAValue, column: SSAValue, panel: SSAValue) -> Values:
+        """Of a panel, for the lane at `column` of the tile."""
+        ...
+
+
+@dataclass(frozen=True)
+class PaddedImages:
+    """The padded copy of all channels."""
+
+    product: ProductFunction
+    tiles: ImageTiles
+    lanes: Lanes
+
+    @property
+    def _copy(self) -> TileCopy:
+        product, channels = self.product, self.tiles.window.channels
+        types = product.element_type, product.sum_type
+        return TileCopy(f"{product.name}_copy", self.tiles, channels, *types)
+
+    @property
+    def buffer_type(self) -> MemRefType[Attribute]:
+        return self._copy.copy_type
+
+    @property
+    def scratch_types(self) -> list[MemRefType[Attribute]]:
+        return []
+
+    def functions(self) -> list[func.FuncOp]:
+        return [self._copy.function()]
+
+    def fill(
+        self, code: Code, x: SSAValue, buffer: SSAValue, scratch: Values, place: TilePlace
+    ) -> None:
+        arguments = [x, buffer, place.image, place.line, code.index(0)]
+        code.do(func.CallOp(self._copy.name, arguments, []))
+
+    def sums(self, code: Code, buffer: SSAValue, column: SSAValue, panel: SSAValue) -> Values:
+        op = self.product.product
+        return code.do(
+            PanelProductOp(
+                code.insert(self.product.constant.clone()),
+                buffer,
+                column,
+                panel,
+                code.index(0),
+                op.panels,
+                op.splits,
+                self.lanes.type,
+                positions=to_dense(self.tiles.copy.positions, "int32"),
+            )
+        )

@@ -1,0 +1,150 @@
+"""A depthwise convolution and the pointwise one after it as one operation of the tensor level."""
+
+from typing import TypeAlias, cast
+
+from xdsl.dialects.builtin import TensorType, UnitAttr
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+)
+from xdsl.traits import Pure
+
+from sparsert_ir.dense import Array, Dense, row_numbers
+from sparsert_ir.dialects.sparsert.attributes import ActivationAttr, ScheduleAttr, WindowAttr
+from sparsert_ir.dialects.sparsert.checks import DENSE, TENSOR, expect
+from sparsert_ir.dialects.sparsert.tensor import (
+    EPILOGUE_FORMAT,
+    ConstantOp,
+    Conv2dOp,
+    SpmmOp,
+    check_epilogue,
+    check_product,
+)
+from sparsert_ir.window import Window
+
+DEPTHWISE_FORMAT = (
+    " (`depthwise_bias` $depthwise_bias^)? (`depthwise_activation` $depthwise_activation^)?"
+)
+
+
+def is_depthwise(indices: Array, row_of_nonzero: Array, rows: int, window: Window) -> bool:
+    """Whether each row of a filter's matrix has nonzeros in one channel only, its own: with m rows
+    per channel row r in channel r // m.
+    """
+    if rows % window.channels:
+        return False
+    channel, _, _ = window.taps(indices)
+    return bool((channel == row_of_nonzero // (rows // window.channels)).all())
+
+
+def check_separable(
+    depthwise: SSAValue,
+    weight: SSAValue,
+    x: SSAValue,
+    window: WindowAttr,
+    bias: Dense | None,
+    result: Attribute,
+) -> None:
+    """Verify what a fused convolution and its tiled form have in common."""
+    first = cast(TensorType[Attribute], depthwise.type)
+    second = cast(TensorType[Attribute], weight.type)
+    between = between_type(first, window)
+    check_product(first, cast(TensorType[Attribute], x.type), between, window)
+    rows = first.get_shape()[0]
+    pointwise = WindowAttr(window.data.result(rows))
+    check_product(second, between, result, pointwise)
+    check_epilogue(bias, None, rows, between)
+    if isinstance(depthwise.owner, ConstantOp):
+        offsets, indices, _ = depthwise.owner.arrays()
+        alone = is_depthwise(indices, row_numbers(offsets), rows, window.data)
+        expect(alone, "a depthwise filter, whose rows meet", "one channel each", "more")
+
+
+def between_type(depthwise: TensorType[Attribute], window: WindowAttr) -> TensorType[Attribute]:
+    """Of the images between the two convolutions."""
+    shape = window.data.result(depthwise.get_shape()[0]).array_shape
+    return TensorType(depthwise.element_type, shape)
+
+
+@irdl_op_definition
+class SeparableConv2dOp(IRDLOperation):
+    """`sparsert.conv2d` of `depthwise` with a window, its bias and activation, and a pointwise
+    `sparsert.conv2d` of `weight` on the result, with the usual epilogue: a block of MobileNet.
+
+    What is between has the element type of the sums, which the schedule decides.
+    """
+
+    name = "sparsert.separable_conv2d"
+
+    depthwise = operand_def(TENSOR)
+    weight = operand_def(TENSOR)
+    x = operand_def(TENSOR)
+    residual = opt_operand_def(TENSOR)
+    window = prop_def(WindowAttr)
+    depthwise_bias = opt_prop_def(DENSE)
+    depthwise_activation = opt_prop_def(ActivationAttr)
+    bias = opt_prop_def(DENSE)
+    activation = opt_prop_def(ActivationAttr)
+    residual_after_activation = opt_prop_def(UnitAttr)
+    schedule = opt_prop_def(ScheduleAttr)
+    result = result_def(TENSOR)
+
+    traits = traits_def(Pure())
+
+    assembly_format = (
+        "$depthwise `,` $weight `,` $x `window` $window"
+        + DEPTHWISE_FORMAT
+        + EPILOGUE_FORMAT
+        + " (`schedule` $schedule^)? attr-dict"
+        " `:` type($depthwise) `,` type($weight) `,` type($x) `->` type($result)"
+    )
+
+    def __init__(
+        self,
+        depthwise: SSAValue | Operation,
+        weight: SSAValue | Operation,
+        x: SSAValue | Operation,
+        window: WindowAttr,
+        *,
+        depthwise_bias: Dense | None = None,
+        depthwise_activation: ActivationAttr | None = None,
+        bias: Dense | None = None,
+        activation: ActivationAttr | None = None,
+        residual: SSAValue | Operation | None = None,
+        residual_after_activation: bool = False,
+        schedule: ScheduleAttr | None = None,
+    ):
+        weight = SSAValue.get(weight)
+        weight_type = cast(TensorType[Attribute], weight.type)
+        shape = window.data.result(weight_type.get_shape()[0]).array_shape
+        super().__init__(
+            operands=[depthwise, weight, x, residual],
+            properties={
+                "window": window,
+                "depthwise_bias": depthwise_bias,
+                "depthwise_activation": depthwise_activation,
+                "bias": bias,
+                "activation": activation,
+                "residual_after_activation": UnitAttr() if residual_after_activation else None,
+                "schedule": schedule,
+            },
+            result_types=[TensorType(weight_type.element_type, shape)],
+        )
+
+    def verify_(self) -> None:
+        check_separable(
+            self.depthwise, self.weight, self.x, self.window, self.depthwise_bias, self.result.type
+        )
+        rows = cast(TensorType[Attribute], self.weight.type).get_shape()[0]
+        check_epilogue(self.bias, self.residual, rows, self.result.type)
+
+
+Untiled: TypeAlias = SpmmOp | Conv2dOp | SeparableConv2dOp
+"""Whatever becomes a `tiled_spmm`."""
