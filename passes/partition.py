@@ -73,7 +73,7 @@ class Partition(ModulePass):
     together.
 
     Requires: weights made by `sparsert.constant`.
-    Guarantees: none of the three is left.
+    Guarantees: no spmm, conv2d or separable_conv2d is left.
     """
 
     name = "sparsert-partition"

@@ -196,7 +196,7 @@ def test_threads_are_refused_for_a_gpu() -> None:
 
 def test_copies_are_refused_for_a_gpu() -> None:
     schedule = Schedule(staging="copy")
-    with pytest.raises(ScheduleError, match="staging must be one of none, async, got copy"):
+    with pytest.raises(ScheduleError, match="staging must be one of none, async, bulk, got copy"):
         sparsert_ir.compile(np.eye(2), 1, target="sm_80", schedule=schedule)
 
 

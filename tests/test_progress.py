@@ -26,6 +26,10 @@ try:
         time.sleep(0.3)
         raise ValueError('wrong')
 except ValueError:
+    # rich tells its thread to end and does not wait for it.
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(5)
     print(threading.active_count(), file=sys.stderr)
 """
 IMPORTS = """
