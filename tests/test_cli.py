@@ -164,6 +164,11 @@ def test_inspect_of_a_gpu_kernel_says_what_it_can_reach(weights: str, sparsert: 
     assert "rows_per_panel = " in shown
 
 
+def test_advise_takes_the_columns_from_the_file(weights: str, sparsert: Sparsert) -> None:
+    document = sparsert("advise", weights, "--target", "sm_90", "--json")
+    assert [one["n"] for one in document["advice"]] == [20]
+
+
 def test_advise_predicts_for_a_cpu(weights: str, sparsert: Sparsert) -> None:
     command = ("advise", weights, "-n", "1", "196", "--target", "cpu")
     document = sparsert(*command, "--json")

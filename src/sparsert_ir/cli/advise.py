@@ -2,13 +2,16 @@
 
 import argparse
 
-from sparsert_ir.cli.layers import add_matrix_arguments, read_matrix
+from sparsert_ir.cli.layers import add_matrix_arguments, layer_of_file, read_matrix
 from sparsert_ir.cli.report import Report, Table, microseconds, times
+from sparsert_ir.errors import ArgumentError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_matrix_arguments(parser)
-    parser.add_argument("-n", type=int, nargs="+", required=True, help="columns of x, one or more")
+    parser.add_argument(
+        "-n", type=int, nargs="+", help="columns of x, one or more; from the file where it says so"
+    )
     parser.add_argument(
         "--target", help="an architecture such as sm_90, or cpu; the GPU present if any"
     )
@@ -21,8 +24,9 @@ def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.compiler import target_of
 
     target = target_of(options.target)
+    columns = _columns(options)
     matrix = read_matrix(options)
-    found = [advise(matrix, n, options.dtype, target) for n in options.n]
+    found = [advise(matrix, n, options.dtype, target) for n in columns]
     rows = [
         [
             str(one.n),
@@ -51,6 +55,15 @@ def run(options: argparse.Namespace) -> Report:
         tables=[Table("", head, rows)],
         notes=notes,
     )
+
+
+def _columns(options: argparse.Namespace) -> list[int]:
+    if options.n is not None:
+        return options.n
+    n = layer_of_file(options)[1]
+    if n is None:
+        raise ArgumentError(f"-n: expected the columns of x, which {options.weights} does not tell")
+    return [n]
 
 
 def _limit_words(density: float) -> str:

@@ -157,7 +157,7 @@ def choose_name(shapes: dict[str, tuple[int, ...]], key: str | None) -> str:
         return matrices[0]
     raise MatrixError(
         f"expected an array named 'weight' or a single one of rank 2, got {listed(shapes)};"
-        " choose one by key=..."
+        " choose one by key=... (--key of sparsert)"
     )
 
 
