@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,19 @@ def product_cases(mobilenet: Path | None) -> Iterator[Case]:
             )
 
 
-def measure_product(case: Case, threads: int, seconds: float) -> dict[str, Any]:
-    """Times of one case, every contender with so many threads (scipy has one)."""
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Who computes one product, ours first, and what with."""
+
+    kernel: Any
+    matrix: Any
+    x: Any
+    compile_seconds: float
+    contenders: Contenders
+
+
+def contest(case: Case, threads: int) -> Contest:
+    """Every contender with so many threads (scipy has one)."""
     import sparsert_ir
 
     matrix = case.matrix("f32")
@@ -44,7 +56,14 @@ def measure_product(case: Case, threads: int, seconds: float) -> dict[str, Any]:
     compile_seconds = time.perf_counter() - begin
     y = aligned(np.full((matrix.shape[0], case.n), np.nan))
     contenders = {"ours": lambda: kernel(x, out=y), **_peers(matrix, x, threads)}
-    check(contenders, *float64_product(matrix, x))
+    return Contest(kernel, matrix, x, compile_seconds, contenders)
+
+
+def measure_product(case: Case, threads: int, seconds: float) -> dict[str, Any]:
+    """Times of one case."""
+    found = contest(case, threads)
+    matrix, schedule = found.matrix, found.kernel.schedule
+    check(found.contenders, *float64_product(matrix, found.x))
     return {
         "label": case.label,
         "suite": case.suite,
@@ -52,9 +71,9 @@ def measure_product(case: Case, threads: int, seconds: float) -> dict[str, Any]:
         "shape": [*matrix.shape, case.n],
         "nonzeros": matrix.nonzeros,
         "threads": threads,
-        "schedule": f"{kernel.schedule.columns_per_thread} columns, {kernel.schedule.staging}",
-        "compile_seconds": round(compile_seconds, 3),
-        "us": {name: round(us, 2) for name, us in times(contenders, seconds).items()},
+        "schedule": f"{schedule.columns_per_thread} columns, {schedule.staging}",
+        "compile_seconds": round(found.compile_seconds, 3),
+        "us": {name: round(us, 2) for name, us in times(found.contenders, seconds).items()},
     }
 
 

@@ -15,6 +15,7 @@ from sparsert_ir.cpu_functions import KERNEL
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     PanelProductOp,
+    ScheduleAttr,
     StoreColumnsOp,
     WritePanelOp,
     lane_element,
@@ -70,11 +71,13 @@ def _pack_kernel(module: ModuleOp, kernel: func.FuncOp) -> None:
     products = [op for op in kernel.walk() if isinstance(op, PanelProductOp)]
     if any(product.splits.get_shape()[1] != 2 for product in products):
         raise IRError("sparsert-pack-pattern: expected one K group")
+    schedule = kernel.attributes.get("sparsert.schedule")
+    chains = schedule.data.chains if isinstance(schedule, ScheduleAttr) else 1
     for number, alike in enumerate(_alike(products)):
         name = kernel.sym_name.data + (f"_{number}" if number else "")
         arguments = _pass_tables(module, kernel, name, _tables(alike[0]))
         for product in alike:
-            _write_loops(product, arguments)
+            _write_loops(product, arguments, chains)
             constant = constant_weight(product.weight, PackPattern.name)
             for op in (*_users(product), product, constant):
                 op.detach()
@@ -169,12 +172,12 @@ def _pass_tables(
     return arguments
 
 
-def _write_loops(product: PanelProductOp, tables: dict[str, SSAValue]) -> None:
+def _write_loops(product: PanelProductOp, tables: dict[str, SSAValue], chains: int) -> None:
     users = _users(product)
     # There everything is known that the users need.
     code = Code(InsertPoint.before(users[-1]))
     first = code.multiply(product.panel, code.index(len(product.sums)))
-    loops = RowLoops(product, tables)
+    loops = RowLoops(product, tables, chains)
     if isinstance(users[0], WritePanelOp):
         finish = _writes(product, users[0], tables)
     else:

@@ -21,7 +21,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.separable_schedules import default_separable
 
 _PRODUCTS = (SpmmOp, Conv2dOp, SeparableConv2dOp)
@@ -71,6 +71,7 @@ class ChooseSchedule(ModulePass):
     staging: str | None = None
     accumulation: str | None = None
     fold_length: int | None = None
+    chains: int | None = None
     chunk: int | None = None
     stages: int | None = None
     rows_per_stage: int | None = None
@@ -87,6 +88,11 @@ class ChooseSchedule(ModulePass):
         given = {name: value for name, value in knobs.items() if value is not None}
         return replace(self._default(product), **given)
 
+    def _lowering(self) -> Lowering:
+        """The one that is asked for, else data on a CPU and code on a GPU."""
+        on_cpu = self.target == "cpu"
+        return "data" if self.lowering == "data" or (on_cpu and self.lowering is None) else "code"
+
     def _default(self, product: Untiled) -> Schedule:
         if self.target not in ("gpu", "cpu"):
             raise ScheduleError(f"{self.name}: expected target gpu or cpu, got {self.target!r}")
@@ -97,7 +103,7 @@ class ChooseSchedule(ModulePass):
         nonzeros = _nonzeros(product.weight)
         if isinstance(product, SeparableConv2dOp):
             return default_separable(_facts(product, rows, dtype), _target(self.target))
-        lowering = "data" if self.lowering == "data" else "code"
+        lowering = self._lowering()
         if isinstance(product, Conv2dOp):
             target = _target(self.target)
             return default_convolution(
@@ -105,5 +111,5 @@ class ChooseSchedule(ModulePass):
             )
         columns = x.get_shape()[1]
         if self.target == "cpu":
-            return default_cpu_schedule((rows, depth), columns, dtype)
+            return default_cpu_schedule((rows, depth), columns, dtype, nonzeros, lowering)
         return default_gpu_schedule((rows, depth), columns, dtype, nonzeros, lowering)

@@ -122,7 +122,8 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
         fold_length=draw(st.sampled_from((1, 2, 5, 16))),
     )
     if pipeline == CPU_DATA:
-        schedule = replace(schedule, permutation="balanced")
+        chains = draw(st.sampled_from((1, 2, 3, 4)))
+        schedule = replace(schedule, permutation="balanced", chains=chains)
     if not gpu:
         return replace(schedule, staging=draw(st.sampled_from(("none", "copy"))))
     staged = draw(st.booleans()) and (dtype == "f32" or columns % 2 == 0)

@@ -17,6 +17,7 @@ import sparsert_ir
 from sparsert_ir import Kernel, Schedule
 from sparsert_ir.context import make_context
 from sparsert_ir.cost_model import default_cpu_schedule
+from sparsert_ir.cpu_model import with_lowering
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import ArgumentError, CallError
 
@@ -28,7 +29,7 @@ def compile_for_cpu(case: Case, example: Example, pipeline: str) -> Kernel:
     schedule = case.schedule
     if schedule is None and pipeline == CPU_CODE:
         default = default_cpu_schedule((case.rows, case.depth), case.columns, case.dtype)
-        schedule = replace(default, lowering="code", rows_per_panel=4)
+        schedule = replace(with_lowering(default, "code"), rows_per_panel=4)
     return compile_layer(example.layer, "cpu", schedule)
 
 

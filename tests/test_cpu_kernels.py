@@ -1,5 +1,6 @@
 """Kernels of the CPU target against exact and float64 products: shapes, tiles, types, threads."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,12 +11,15 @@ from hypothesis import strategies as st
 
 import sparsert_ir
 from sparsert_ir.cost_model import default_cpu_schedule
+from sparsert_ir.cpu_model import host_limits
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, ROUNDOFF, numpy_type
-from sparsert_ir.errors import ArgumentError, ScheduleError
+from sparsert_ir.emit import host
+from sparsert_ir.errors import ArgumentError, CodegenError, ScheduleError
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.row_packing import GROUP, LONG_ROW
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.simd import AVX2, SSE, Simd, host_simd
 
 STAGINGS = pytest.mark.parametrize("staging", ["none", "copy"])
 
@@ -88,14 +92,17 @@ def test_every_shape_tile_and_type_is_exact(
 
 
 @STAGINGS
-@pytest.mark.parametrize("width", [16, 32, 48, 64, 96, 112])
-def test_long_rows_are_exact_for_every_number_of_chains(staging: str, width: int) -> None:
+@pytest.mark.parametrize("chains", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("width", [16, 48, 96, 112])
+def test_long_rows_are_exact_for_every_number_of_chains(
+    staging: str, width: int, chains: int
+) -> None:
     """Rows of every remainder modulo the group, in tiles of one to seven vectors."""
     lengths = range(LONG_ROW, LONG_ROW + 3 * GROUP)
     weight = np.zeros((len(lengths), 40), np.float32)
     for row, length in enumerate(lengths):
         weight[row, 40 - length :] = np.arange(1, length + 1) % 5 + 1
-    kernel = compiled(weight, 150, columns_per_thread=width, staging=staging)
+    kernel = compiled(weight, 150, columns_per_thread=width, staging=staging, chains=chains)
     check_exact(kernel, weight, 150)
 
 
@@ -198,6 +205,46 @@ def test_copies_are_refused_for_a_gpu() -> None:
     schedule = Schedule(staging="copy")
     with pytest.raises(ScheduleError, match="staging must be one of none, async, bulk, got copy"):
         sparsert_ir.compile(np.eye(2), 1, target="sm_80", schedule=schedule)
+
+
+LESSER_PROCESSORS = {
+    "AVX2": ("haswell", "+avx2,+fma,+f16c,-avx512f", AVX2),
+    "AVX": ("sandybridge", "+avx,-avx2,-fma,-f16c,-avx512f", AVX2),
+    "SSE2": ("x86-64", "-avx,-fma,-f16c", SSE),
+}
+
+
+@pytest.fixture(params=LESSER_PROCESSORS)
+def lesser_processor(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Simd]:
+    """Code for what this processor can do, but newer instructions are left out."""
+    name, features, simd = LESSER_PROCESSORS[request.param]
+    if "+avx2" not in host.host_description()[1]:
+        pytest.skip("needs an x86 processor with AVX2")
+    monkeypatch.setattr(host, "host_description", lambda: (name, features))
+    for cached in (host_simd, host_limits):
+        cached.cache_clear()
+    yield simd
+    for cached in (host_simd, host_limits):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kernels_for_lesser_processors_are_exact(lesser_processor: Simd, dtype: str) -> None:
+    weight = whole_matrix(40, 90, 0.4)
+    if dtype == "f16" and "+f16c" not in host.host_description()[1]:
+        with pytest.raises(CodegenError, match="expected a processor that converts f16"):
+            sparsert_ir.compile(weight, 7, target="cpu", dtype="f16")
+        return
+    for n in (1, 7, 50, 150):
+        schedule = default_cpu_schedule((40, 90), n, dtype, 1440)
+        filled = lesser_processor.filled(schedule.columns_per_thread)
+        assert schedule.chains * filled <= lesser_processor.registers
+        kernel = sparsert_ir.compile(weight, n, target="cpu", dtype=cast(Any, dtype))
+        assert kernel.schedule.columns_per_thread == schedule.columns_per_thread
+        assert "zmm" not in kernel.assembly
+        check_exact(kernel, weight, n, dtype)
 
 
 def test_a_layer_of_26000_nonzeros_compiles_within_the_limit() -> None:

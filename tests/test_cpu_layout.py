@@ -21,6 +21,7 @@ from sparsert_ir.host_threads import ThreadBuffers, available_cores
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.row_packing import GROUP, pack
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.simd import AVX2, AVX512, NEON, SSE, Simd, simd_of
 from sparsert_ir.work_shares import shares, work_parts
 
 
@@ -143,6 +144,23 @@ def test_the_models_choice_is_a_candidate_and_no_slower_than_any(
     assert best in candidates
     assert predict_cpu(facts, best) == min(predict_cpu(facts, one) for one in candidates)
     assert all(1 <= one.columns_per_thread <= columns for one in candidates)
+
+
+@pytest.mark.parametrize("simd", [AVX512, AVX2, SSE, NEON])
+@given(columns=st.integers(1, 3000))
+def test_schedules_leave_registers_for_other_numbers(simd: Simd, columns: int) -> None:
+    facts = CpuFacts(64, 64, columns, 2000)
+    for one in cpu_candidates(facts, simd):
+        filled = simd.filled(one.columns_per_thread)
+        assert filled < simd.registers
+        assert one.chains == 1 or filled * one.chains <= simd.registers // 2
+
+
+def test_registers_are_known_by_llvms_features() -> None:
+    assert simd_of("+sse2,+avx,+avx2,+avx512f") == AVX512
+    assert simd_of("+sse2,+avx,+avx2,-avx512f") == AVX2
+    assert simd_of("+sse2,-avx") == SSE
+    assert simd_of("+neon,+fp-armv8") == NEON
 
 
 def test_more_nonzeros_take_longer_and_threads_are_for_large_work() -> None:

@@ -26,6 +26,7 @@ OTHER_VALUES: dict[str, Any] = {
     "staging": "async",
     "accumulation": "folded",
     "fold_length": 8,
+    "chains": 2,
     "chunk": 8,
     "stages": 2,
     "rows_per_stage": 8,

@@ -397,8 +397,9 @@ def default_schedule(
         )
         return chosen if lowering is None else replace(chosen, lowering=lowering)
     if target == "cpu":
-        chosen = default_cpu_schedule(matrix.shape, layer.columns, layer.dtype, matrix.nonzeros)
-        return chosen if lowering is None else replace(chosen, lowering=lowering)
+        return default_cpu_schedule(
+            matrix.shape, layer.columns, layer.dtype, matrix.nonzeros, lowering or "data"
+        )
     if lowering is None:
         lowering = default_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget)
     return gpu_schedule_for(matrix, layer.columns, layer.dtype, lowering, target)

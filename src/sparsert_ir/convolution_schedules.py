@@ -16,7 +16,7 @@ from sparsert_ir.cpu_convolution_model import (
     best_cpu_convolution,
     predict_cpu_convolution,
 )
-from sparsert_ir.cpu_model import threads_that_pay
+from sparsert_ir.cpu_model import threads_that_pay, with_lowering
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
 from sparsert_ir.host_threads import available_cores
@@ -49,13 +49,14 @@ def default_convolution(
     lowering: Lowering = "code",
     nonzeros: int | None = None,
 ) -> Schedule:
-    """A schedule for "cpu", which takes data only, or the architecture of a GPU.
+    """A schedule for "cpu" or the architecture of a GPU.
 
     shape: of the matrix, O x K. nonzeros: None: unknown, taken as a tenth of it.
     """
     if target == "cpu":
         count = shape[0] * shape[1] // 10 if nonzeros is None else nonzeros
-        return best_cpu_convolution(ConvolutionFacts(window, shape[0], count, dtype))
+        best = best_cpu_convolution(ConvolutionFacts(window, shape[0], count, dtype))
+        return with_lowering(best, lowering)
     if lowering == "data":
         return _gathering_schedule(dtype, target)
     first = gpu_candidates(shape, window, dtype, target)[0]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes, code_schedule
-from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, threads_for
+from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, threads_for, with_lowering
 from sparsert_ir.data_schedules import data_schedule
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
@@ -122,15 +122,19 @@ def gpu_schedule_for(
 
 
 def default_cpu_schedule(
-    shape: tuple[int, int], columns: int, dtype: str, nonzeros: int | None = None
+    shape: tuple[int, int],
+    columns: int,
+    dtype: str,
+    nonzeros: int | None = None,
+    lowering: Lowering = "data",
 ) -> Schedule:
-    """A schedule for a CPU: the fastest one by `cpu_model.predict_cpu`.
+    """A schedule for a CPU: the fastest one by `cpu_model.predict_cpu`, which knows data only.
 
     nonzeros: None: unknown, taken as a tenth of the matrix.
     """
     rows, depth = shape
     count = rows * depth // 10 if nonzeros is None else nonzeros
-    return best_cpu_schedule(CpuFacts(rows, depth, columns, count, dtype))
+    return with_lowering(best_cpu_schedule(CpuFacts(rows, depth, columns, count, dtype)), lowering)
 
 
 def default_threads(shape: tuple[int, int], nonzeros: int, columns: int, schedule: Schedule) -> int:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from sparsert_ir.column_tiles import pieces, vectors
 from sparsert_ir.convolution_facts import ConvolutionFacts
-from sparsert_ir.cpu_model import CpuLimits
+from sparsert_ir.cpu_model import host_limits
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.image_tiles import ImageTiles, image_tiles
-from sparsert_ir.row_packing import reads_groups
+from sparsert_ir.row_packing import chains_for, reads_groups
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.simd import host_simd
 
 _NS = 1e-9
 _WIDEST_LANE = 256
@@ -44,7 +45,7 @@ def predict_cpu_convolution(facts: ConvolutionFacts, schedule: Schedule) -> floa
     """
     if schedule.lowering != "data":
         raise ScheduleError('cost model: on a CPU only lowering = "data" is modelled')
-    limits = CpuLimits()
+    limits = host_limits()
     tiles = image_tiles(facts.window, schedule.columns_per_thread)
     tile = facts.rows * _result_ns(facts, tiles) + _copy_ns(facts, tiles)
     lane = _LaneCost.of(tiles, tiles.lane(schedule.columns_per_thread))
@@ -82,7 +83,7 @@ class _LaneCost:
         """Nanoseconds of one nonzero, for one tile, that reads a buffer of so many elements; one
         that is larger than L1 soon is in L2 altogether.
         """
-        limits = CpuLimits()
+        limits = host_limits()
         read = self.count * (limits.group if grouped else limits.single)
         missing = min(1.0, max(0.0, 4 * read_elements / limits.l1_bytes - 1))
         near = limits.near * factor * self.vectors
@@ -110,23 +111,30 @@ def cpu_convolution_candidates(facts: ConvolutionFacts) -> list[Schedule]:
     lines as registers hold, or parts of a line.
     """
     height, width = facts.window.output
+    widest = min(_WIDEST_LANE, host_simd().widest)
     pitch = image_tiles(facts.window, 1).copy.pitch
-    most = min(height, 1 + max(0, _WIDEST_LANE - width) // pitch)
+    most = min(height, 1 + max(0, widest - width) // pitch)
     whole = [width + (lines - 1) * pitch for lines in range(1, 1 + most)]
-    columns = {count for count in whole if _NARROW_LANE <= count <= _WIDEST_LANE}
+    columns = {count for count in whole if _NARROW_LANE <= count <= widest}
     # Many numbers of lines at most lead to the same tiles.
     columns = {image_tiles(facts.window, count).copy.columns for count in columns}
-    columns |= {limit for limit in (64, 128, _WIDEST_LANE) if limit < width}
+    columns |= {limit for limit in (64, 128, _WIDEST_LANE) if limit < width and limit <= widest}
     return [
         Schedule(
             lowering="data",
             rows_per_panel=1,
             threads=1,
             columns_per_thread=count,
+            chains=chains_for(_lane(facts, count), facts.rows, facts.nonzeros, host_simd()),
             accumulation=default_accumulation(facts.dtype),
         )
         for count in sorted(columns or whole[-1:])
     ]
+
+
+def _lane(facts: ConvolutionFacts, columns: int) -> int:
+    """Columns that are summed together in tiles of so many."""
+    return image_tiles(facts.window, columns).lane(columns)
 
 
 def best_cpu_convolution(facts: ConvolutionFacts) -> Schedule:

@@ -1,14 +1,15 @@
 """How long a product takes on a CPU with a given schedule, from a few measured limits."""
 
+import functools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparsert_ir.column_tiles import ColumnTiles, column_tiles, pieces, vectors
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.row_packing import reads_groups
-from sparsert_ir.schedule import Schedule
+from sparsert_ir.row_packing import chains_for, reads_groups
+from sparsert_ir.schedule import Lowering, Schedule
+from sparsert_ir.simd import AVX512, Simd, host_simd
 
 _NS = 1e-9
 
@@ -45,6 +46,7 @@ class CpuLimits:
     memory:        each cache line of x and y that does not stay in L2, once per call.
     dense:         each multiply-add of a vector in a dense product of a good library (OpenBLAS).
     call:          a call from Python. thread: handing work to other threads and waiting for them.
+    simd:          the registers.
     """
 
     group: float = 0.055
@@ -62,16 +64,37 @@ class CpuLimits:
     l1_bytes: int = 48 * 1024
     l1_ways: int = 12
     l2_bytes: int = 1024 * 1024
+    simd: Simd = AVX512
+
+
+_SHORTER = 1.4
+"""Factor on multiply-adds and copies for each halving of registers (measured on the same processor
+without AVX-512)."""
+
+
+@functools.cache
+def host_limits() -> CpuLimits:
+    """The defaults with the registers of the processor that this runs on."""
+    known, simd = CpuLimits(), host_simd()
+    factor = _SHORTER ** math.log2(known.simd.columns / simd.columns)
+    return replace(
+        known,
+        near=known.near * factor,
+        copy=known.copy * factor,
+        dense=known.dense * known.simd.columns / simd.columns,
+        simd=simd,
+    )
 
 
 def predict_cpu(facts: CpuFacts, schedule: Schedule, limits: CpuLimits | None = None) -> float:
     """Seconds that one call takes on one thread, x and y warm in the last cache.
 
+    limits: None: the host's.
     Only for `lowering = "data"`: ScheduleError for code, whose time on a CPU is not modelled.
     """
     if schedule.lowering != "data":
         raise ScheduleError('cost model: on a CPU only lowering = "data" is modelled')
-    known = CpuLimits() if limits is None else limits
+    known = host_limits() if limits is None else limits
     tiles = column_tiles(facts.columns, schedule.columns_per_thread)
     kinds = [(tiles.whole, tiles.width), (int(tiles.tail > 0), tiles.tail)]
     work = sum(
@@ -84,7 +107,7 @@ def predict_cpu(facts: CpuFacts, schedule: Schedule, limits: CpuLimits | None = 
 
 def predict_dense_cpu(facts: CpuFacts) -> float:
     """Seconds that a dense product in f32 takes on one thread of the same processor."""
-    limits = CpuLimits()
+    limits = host_limits()
     return (limits.call + facts.rows * facts.depth * vectors(facts.columns) * limits.dense) * _NS
 
 
@@ -138,8 +161,12 @@ def _competes(facts: CpuFacts, limits: CpuLimits, width: int) -> bool:
     return count < apart and facts.depth > sets // apart * limits.l1_ways
 
 
-def cpu_candidates(facts: CpuFacts) -> list[Schedule]:
-    """The schedules worth considering, in no order of merit, always the same."""
+def cpu_candidates(facts: CpuFacts, simd: Simd | None = None) -> list[Schedule]:
+    """The schedules worth considering, in no order of merit, always the same.
+
+    simd: None: the host's.
+    """
+    registers = host_simd() if simd is None else simd
     return [
         Schedule(
             lowering="data",
@@ -147,19 +174,20 @@ def cpu_candidates(facts: CpuFacts) -> list[Schedule]:
             threads=1,
             columns_per_thread=width,
             staging=staging,
+            chains=chains_for(width, facts.rows, facts.nonzeros, registers),
             accumulation=default_accumulation(facts.dtype),
         )
-        for width in _widths(facts.columns)
+        for width in _widths(facts.columns, registers.widest)
         for staging in ("none", "copy")
     ]
 
 
-def _widths(columns: int) -> Iterator[int]:
+def _widths(columns: int, widest: int) -> list[int]:
     """Widths of tiles: as wide as the product while that is little, or some that fill registers."""
     widths = {width for width in (16, 32, 48, 64, 96, 128, 192, 256) if width < columns}
     if columns <= 256:
         widths.add(columns)
-    yield from sorted(widths)
+    return sorted(width for width in widths if width <= widest) or [min(columns, 16)]
 
 
 def best_cpu_schedule(facts: CpuFacts) -> Schedule:
@@ -167,10 +195,16 @@ def best_cpu_schedule(facts: CpuFacts) -> Schedule:
     return min(cpu_candidates(facts), key=lambda schedule: predict_cpu(facts, schedule))
 
 
+def with_lowering(schedule: Schedule, lowering: Lowering) -> Schedule:
+    """A schedule for data on a CPU with another lowering; code has no chains."""
+    chains = schedule.chains if lowering == "data" else 1
+    return replace(schedule, lowering=lowering, chains=chains)
+
+
 def threads_for(facts: CpuFacts, schedule: Schedule, cores: int) -> int:
     """Threads that make a call fastest, at most `cores`."""
     if schedule.lowering != "data":
-        return threads_that_pay(_code_seconds(facts, CpuLimits()), cores)
+        return threads_that_pay(_code_seconds(facts, host_limits()), cores)
     return threads_that_pay(predict_cpu(facts, schedule), cores)
 
 

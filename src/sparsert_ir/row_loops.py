@@ -15,7 +15,7 @@ from sparsert_ir.dialects.sparsert import (
     lane_width,
 )
 from sparsert_ir.epilogue import convert, element_of, splat, with_element
-from sparsert_ir.row_packing import GROUP, chains
+from sparsert_ir.row_packing import GROUP
 
 
 class RowLoops:
@@ -23,16 +23,17 @@ class RowLoops:
 
     tables: the arrays of `row_packing.PackedMatrix`, by name; their columns are rows of x, or its
             elements where it has one dimension.
+    chains: sums that share the nonzeros of a row, as far as they are read in groups.
     """
 
-    def __init__(self, product: PanelProductOp, tables: dict[str, SSAValue]):
+    def __init__(self, product: PanelProductOp, tables: dict[str, SSAValue], chains: int):
         lane = product.sums[0].type
         self._product = product
         self._tables = tables
         self._element = lane_element(lane)
         self.pieces: list[Piece] = pieces(lane_width(lane))
         self._grouped = "words" in tables
-        self._chains = chains(lane_width(lane)) if self._grouped else 1
+        self._chains = min(chains, GROUP) if self._grouped else 1
 
     def totals(self, code: Code, place: SSAValue) -> Values:
         """The sums of the row at `place`, one for each piece.

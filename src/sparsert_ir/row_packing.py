@@ -6,6 +6,7 @@ import numpy as np
 
 from sparsert_ir.column_tiles import vectors
 from sparsert_ir.dense import Array
+from sparsert_ir.simd import Simd
 
 GROUP = 4
 """Nonzeros that are read together: one load for their values, one or two for their columns."""
@@ -48,13 +49,18 @@ def reads_groups(width: int, rows: int, nonzeros: int) -> bool:
     return nonzeros >= LONG_ROW * rows and vectors(width) <= _NARROW
 
 
-def chains(width: int) -> int:
-    """Sums that share the nonzeros of one row in groups, for a lane of `width` columns.
+def chains_for(width: int, rows: int, nonzeros: int, simd: Simd) -> int:
+    """Sums that should share the nonzeros of one row, for a lane of `width` columns: one where they
+    are not read in groups.
 
     A multiply-add takes about four clocks and two can start in each, so about eight must be
-    independent; rows that follow each other overlap as well (docs/cpu.md has the measurements).
+    independent; rows that follow each other overlap as well. The sums fill half of the registers at
+    most: with more, some are kept in memory (docs/cpu.md has the measurements).
     """
-    return {1: 4, 2: 4, 3: 2, 4: 2}.get(vectors(width), 1)
+    if not reads_groups(width, rows, nonzeros):
+        return 1
+    allowed = simd.registers // 2 // simd.filled(width)
+    return max((chains for chains in (1, 2, GROUP) if chains <= allowed), default=1)
 
 
 def pack(

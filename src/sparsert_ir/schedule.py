@@ -56,6 +56,8 @@ class Schedule:
     accumulation:       f16 only: "plain" adds in f16, "folded" adds at most `fold_length`
                         products in f16 before adding them in f32, "f32" adds every product in f32.
     fold_length:        products per f16 partial sum when `accumulation` is "folded".
+    chains:             data on a CPU only: sums that share the nonzeros of a long row, 4 at most: a
+                        multiply-add then need not wait for the one before it.
     chunk:              data on a GPU only: adjacent nonzeros that one lane loads at once.
     stages:             GPU only: chunks of data that a lane has on their way at once; for code
                         with staging, buffers in shared memory, all but one of them on their way.
@@ -81,6 +83,7 @@ class Schedule:
     staging: Literal["none", "copy", "async", "bulk"] = "none"
     accumulation: Accumulation = "plain"
     fold_length: int = 16
+    chains: int = 1
     chunk: int = 4
     stages: int = 4
     rows_per_stage: int = 32

@@ -29,7 +29,7 @@ _KNOBS = {
     ("gpu", "code"): (*_ON_GPUS, *_OF_CODE_ON_GPUS),
     ("gpu", "data"): (*_ON_GPUS, "chunk", "stages", "column_groups"),
     ("cpu", "code"): (*_EVERYWHERE, "permutation", "staging"),
-    ("cpu", "data"): (*_EVERYWHERE, "staging"),
+    ("cpu", "data"): (*_EVERYWHERE, "staging", "chains"),
 }
 """(Place, lowering) -> knobs that the mapping passes read."""
 _STAGING = {"gpu": ("none", "async", "bulk"), "cpu": ("none", "copy")}

@@ -2,12 +2,24 @@
 
 import ctypes
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparsert_ir.emit.ptx import parse_assembly
 from sparsert_ir.errors import CodegenError
+
+_HALF = re.compile(r"(?<![@%\w.$])half\b")
+"""LLVM's f16, as a type."""
+
+
+def _converts_half(features: str) -> bool:
+    """Whether a processor has instructions for f16: else LLVM calls functions of the compiler's
+    runtime library, which are not there in code compiled into a running process.
+    """
+    known = set(features.split(","))
+    return "+f16c" in known or "+neon" in known or "+avx512f" in known
 
 
 @dataclass(frozen=True)
@@ -73,8 +85,13 @@ def host_assembly(text: str, *, loops: bool) -> str:
 
 def _host_module(text: str, *, loops: bool) -> tuple[Any, Any]:
     binding = _binding()
-    module = parse_assembly(text)
     cpu, features = host_description()
+    if _HALF.search(text) and not _converts_half(features):
+        raise CodegenError(
+            "expected a processor that converts f16 (on x86 those with F16C, from 2013 on), got"
+            f" {cpu}; use f32 or bf16"
+        )
+    module = parse_assembly(text)
     machine = binding.Target.from_default_triple().create_target_machine(
         cpu=cpu, features=features, opt=3 if loops else 0, jit=True
     )

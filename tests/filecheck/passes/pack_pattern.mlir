@@ -85,6 +85,6 @@ func.func @pieces(%x: tensor<4x7xf32>, %r: tensor<3x7xf32>) -> tensor<3x7xf32> {
 // CHECK-NOT: scf.if
 func.func @long(%x: tensor<26x16xf32>) -> tensor<1x16xf32> {
   %w = sparsert.constant row_offsets dense<[0, 13]> : tensor<2xi32> column_indices dense<[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24]> : tensor<13xi32> values dense<[1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0, 17.0, 19.0, 21.0, 23.0, 25.0]> : tensor<13xf32> : tensor<1x26xf32, #sparsert.csr>
-  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 1, columns_per_thread = 16, threads = 1> panels dense<0> : tensor<1x1xi32> splits dense<[[0, 26]]> : tensor<1x2xi32> : tensor<1x26xf32, #sparsert.csr>, tensor<26x16xf32> -> tensor<1x16xf32>
+  %0 = sparsert.tiled_spmm %w, %x schedule <lowering = data, rows_per_panel = 1, columns_per_thread = 16, threads = 1, chains = 4> panels dense<0> : tensor<1x1xi32> splits dense<[[0, 26]]> : tensor<1x2xi32> : tensor<1x26xf32, #sparsert.csr>, tensor<26x16xf32> -> tensor<1x16xf32>
   func.return %0 : tensor<1x16xf32>
 }
