@@ -1,5 +1,6 @@
 """Kernels of the CPU target against exact and float64 products: shapes, tiles, types, threads."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -10,16 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparsert_ir
+from sparsert_ir import host_kernel
 from sparsert_ir.cost_model import default_cpu_schedule
-from sparsert_ir.cpu_model import host_limits
+from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, host_limits
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, ROUNDOFF, numpy_type
 from sparsert_ir.emit import host
 from sparsert_ir.errors import ArgumentError, CodegenError, ScheduleError
+from sparsert_ir.host_threads import WorkerTeam
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.row_packing import GROUP, LONG_ROW
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.simd import AVX2, SSE, Simd, host_simd
+from sparsert_ir.simd import AVX2, NEON, SSE, Simd, host_simd
 
 STAGINGS = pytest.mark.parametrize("staging", ["none", "copy"])
 
@@ -151,10 +154,18 @@ def test_plain_f16_rounds_every_sum_to_f16() -> None:
     assert (plain[0, 0], wide[0, 0]) == (2048, 2056)
 
 
+@pytest.fixture
+def many_workers(monkeypatch: pytest.MonkeyPatch) -> WorkerTeam:
+    """However few cores there are."""
+    team = WorkerTeam(most=63)
+    monkeypatch.setattr(host_kernel, "team", lambda: team)
+    return team
+
+
 @STAGINGS
 @pytest.mark.parametrize(("rows_per_panel", "width"), [(1, 32), (3, 48), (7, 196)])
 def test_results_have_the_same_bits_for_every_number_of_threads(
-    staging: str, rows_per_panel: int, width: int
+    many_workers: WorkerTeam, staging: str, rows_per_panel: int, width: int
 ) -> None:
     random = np.random.default_rng(3)
     weight = np.where(random.random((61, 80)) < 0.3, random.standard_normal((61, 80)), 0)
@@ -177,6 +188,7 @@ def test_results_have_the_same_bits_for_every_number_of_threads(
             y = np.full((61, 196), np.nan, np.float32)
             results.append(kernel(x, residual, out=y).tobytes())
     assert set(results) == {results[0]}
+    assert many_workers.size > 4
 
 
 @pytest.mark.parametrize(("rows", "n"), [(3, 7), (30, 100)])
@@ -245,6 +257,34 @@ def test_kernels_for_lesser_processors_are_exact(lesser_processor: Simd, dtype: 
         assert kernel.schedule.columns_per_thread == schedule.columns_per_thread
         assert "zmm" not in kernel.assembly
         check_exact(kernel, weight, n, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kernels_for_neon_are_vectors_in_registers(dtype: str) -> None:
+    """What LLVM makes of a kernel for AArch64: multiply-adds of four numbers, none of the runtime
+    library's functions, and few of its many registers kept in memory.
+    """
+    binding: Any = pytest.importorskip("llvmlite.binding")
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    target = binding.Target.from_triple("aarch64-unknown-linux-gnu")
+    machine = target.create_target_machine(cpu="neoverse-n1", opt=3)
+    weight = whole_matrix(64, 90, 0.4)
+    facts = CpuFacts(64, 90, 150, int(np.count_nonzero(weight)), dtype)
+    schedule = next(one for one in cpu_candidates(facts, NEON) if one.columns_per_thread == 32)
+    kernel = sparsert_ir.compile(
+        weight, 150, target="cpu", dtype=cast(Any, dtype), schedule=schedule
+    )
+    module = binding.parse_assembly(kernel.llvm_ir)
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    builder = binding.create_pass_builder(
+        machine, binding.create_pipeline_tuning_options(speed_level=3)
+    )
+    builder.getModulePassManager().run(module, builder)
+    assembly = machine.emit_assembly(module)
+    assert len(re.findall(r"fmla\tv\d+\.4s", assembly)) >= 8 * schedule.chains
+    assert not re.search(r"\tbl\t", assembly)
+    assert len(re.findall(r"\[sp", assembly)) < 30
 
 
 def test_a_layer_of_26000_nonzeros_compiles_within_the_limit() -> None:

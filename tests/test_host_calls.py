@@ -1,5 +1,6 @@
 """Calls of CPU kernels: what compiled code reads of arrays, threads that help or do not come."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from sparsert_ir.dense import Array
 from sparsert_ir.errors import CallError
 from sparsert_ir.host_threads import WorkerTeam, rounds_of_waiting
 from sparsert_ir.kernel import Kernel
-from sparsert_ir.native.library import native_calls
+from sparsert_ir.native.library import Team, Worker, native_calls
 from sparsert_ir.native.numpy_layout import data_address, head_bytes
 
 ROWS, DEPTH, COLUMNS = 40, 30, 150
@@ -53,8 +54,8 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def own_team(monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerTeam]:
-    """A team that no other test has woken."""
-    team = WorkerTeam()
+    """A team that no other test has woken, however few cores there are."""
+    team = WorkerTeam(most=7)
     monkeypatch.setattr(host_kernel, "team", lambda: team)
     yield team
     wait_until_asleep(team)
@@ -183,6 +184,21 @@ def test_a_call_where_no_thread_can_be_started_works_alone(
     assert own_team.size == 0
 
 
+def test_there_are_never_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a kernel asks for, and however many kernels there are."""
+    for cores in (1, 3):
+        monkeypatch.setattr(host_threads, "available_cores", lambda cores=cores: cores)
+        team = WorkerTeam()
+        monkeypatch.setattr(host_kernel, "team", lambda team=team: team)
+        before = threading.active_count()
+        for threads in (1, 2, 5, 64):
+            kernel, x = compiled(threads), operand()
+            for _ in range(20):
+                np.testing.assert_array_equal(kernel(x), weight() @ x)
+        assert team.size == cores - 1
+        assert threading.active_count() == before + cores - 1
+
+
 def test_copies_that_do_not_fit_on_a_stack_get_buffers(own_team: WorkerTeam) -> None:
     depth = 5000
     matrix = np.zeros((8, depth), np.float32)
@@ -198,12 +214,13 @@ def test_copies_that_do_not_fit_on_a_stack_get_buffers(own_team: WorkerTeam) -> 
 
 
 def test_workers_wait_about_as_long_as_they_should() -> None:
+    """Where they need not give way to others, who may keep the core for long."""
+    team = ctypes.create_string_buffer(ctypes.sizeof(Team) + ctypes.sizeof(Worker))
     rounds = rounds_of_waiting()
-    team = WorkerTeam()
     took: list[float] = []
     for _ in range(20):
         begin = time.perf_counter()
-        native_calls().serve(team.address, 0, rounds)
+        native_calls().serve(ctypes.addressof(team), 0, rounds)
         took.append(time.perf_counter() - begin)
     assert 0.05 * host_threads.SPIN_SECONDS < min(took) < 20 * host_threads.SPIN_SECONDS
 
@@ -215,6 +232,8 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
 import os, sys, warnings
 import numpy as np
 import sparsert_ir
+from sparsert_ir import host_threads
+host_threads.available_cores = lambda: 3
 from sparsert_ir.host_threads import team
 weight = np.diag(np.arange(1, 101).astype(np.float32))
 kernel = sparsert_ir.compile(weight, 200, target="cpu", threads=3)
@@ -251,7 +270,7 @@ for _ in range(100):
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_many_callers_and_many_threads_stay_exact() -> None:
+def test_many_callers_and_many_threads_stay_exact(own_team: WorkerTeam) -> None:
     kernels = [compiled(threads) for threads in (1, 2, 3, 7)]
     x, expected = operand(), weight() @ operand()
     right: list[bool] = []

@@ -101,8 +101,8 @@ def compile_spmm(
                 kept beside the kernel cache); None: the cost model's choice.
     name:       of the kernel in IR and PTX: letters, digits, underscores.
     code_budget: bytes of instructions that the matrix may become.
-    threads:    on a CPU, threads that a call uses; None: the cost model's choice, at most as many
-                as there are cores for this process. The result does not depend on it.
+    threads:    on a CPU, threads that a call uses, at most as many as there are cores for this
+                process; None: the cost model's choice. The result does not depend on it.
 
     Zeros of the weight are skipped: a NaN or infinity in x that meets only zeros does not reach y.
     Sums run in an order that the schedule fixes: the same kernel gives the same bits every time.

@@ -53,7 +53,7 @@ class CallShape:
     x_shape, y_shape, element: of the arrays; a residual is like y.
     parts:      what threads take one by one, together the whole product; () for a kernel that is
                 one loop.
-    threads:    that share the parts.
+    threads:    that share the parts, as far as there are cores for them.
     copy_bytes: of a thread's copy of a tile of x; 0: it makes none.
     """
 
@@ -179,7 +179,7 @@ def _plan(code: HostCode, shape: CallShape, bounds: Any) -> Plan:
         kind=kind,
         copy_bytes=shape.copy_bytes,
         parts=len(shape.parts) or 1,
-        threads=min(shape.threads, len(shape.parts) or 1),
+        threads=min(shape.threads, len(shape.parts) or 1, team().most + 1),
         head=head_bytes(),
         bounds=ctypes.addressof(bounds),
         team=team().address,

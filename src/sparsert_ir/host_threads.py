@@ -51,9 +51,12 @@ class WorkerTeam:
     sleeps until it is woken. One call at a time has the workers; another one works alone, so that
     there are never more threads at work than callers and workers. A call does not wait for a worker
     that has not begun when all parts are taken.
+
+    most: workers that there may be; None: one less than this process has cores.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self.most = available_cores() - 1 if most is None else most
         size = ctypes.sizeof(Team) + MOST_THREADS * ctypes.sizeof(Worker)
         self._memory: Any = aligned_bytes(size)
         self._team = Team.from_buffer(self._memory)
@@ -93,9 +96,11 @@ class WorkerTeam:
             self._team.taken = 0
 
     def wake(self, count: int) -> None:
-        """See that `count` workers are there and awake soon; fewer where the system refuses."""
+        """See that `count` workers, or all that may be, are there and awake soon; fewer where the
+        system refuses.
+        """
         with self._growing:
-            while len(self._workers) < count:
+            while len(self._workers) < min(count, self.most):
                 try:
                     self._workers.append(_Sleeper(self._memory, len(self._workers)))
                 except RuntimeError:
@@ -106,12 +111,12 @@ class WorkerTeam:
                     worker.wake()
 
     def reserve(self, count: int, size: int) -> None:
-        """Give each of the first `count` workers a buffer of at least `size` bytes.
+        """Give each of the first `count` workers that may be a buffer of at least `size` bytes.
 
         Older buffers stay: a worker may be using one.
         """
         with self._growing:
-            for number in range(count):
+            for number in range(min(count, self.most)):
                 worker = self._worker(number)
                 if worker.size < size:
                     memory = aligned_bytes(max(size, 2 * worker.size))
