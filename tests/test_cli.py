@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compiling import pruned
 
 from sparsert_ir.cli.main import main
 from sparsert_ir.element_types import numpy_type, rounded
@@ -19,15 +20,18 @@ from sparsert_ir.runtime.device import find_gpu
 
 Sparsert = Callable[..., Any]
 
+IMAGES = ("--input-shape", "1", "4", "8", "8")
+
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A layer's file in the current directory."""
+    """A layer's file in the current directory, and beside it filter.npy."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "cache"))
     random = np.random.default_rng(0)
     weight = random.standard_normal((24, 16)) * (random.random((24, 16)) < 0.3)
     np.savez("layer.npz", weight=weight.astype(np.float32), bias=np.arange(24.0), n=20)
+    np.save("filter.npy", weight[:, :4].reshape(6, 4, 2, 2).astype(np.float32))
     return "layer.npz"
 
 
@@ -180,6 +184,23 @@ def test_advise_predicts_for_a_cpu(weights: str, sparsert: Sparsert) -> None:
         assert mode["ratio"] == pytest.approx(mode["dense_us"] / one["sparse_us"])
 
 
+@pytest.mark.parametrize("groups", [1, 4])
+def test_advise_predicts_convolutions_for_a_cpu(
+    groups: int, tmp_path: Path, sparsert: Sparsert
+) -> None:
+    weight = pruned(64, 576 // groups, 0.1).reshape(64, -1, 3, 3)
+    np.save(tmp_path / "filter.npy", weight)
+    command = ("advise", str(tmp_path / "filter.npy"), "--input-shape", "2", "64", "14", "14")
+    command += ("--padding", "1", "--groups", str(groups), "--target", "cpu")
+    [one] = sparsert(*command, "--json")["advice"]
+    [mode] = one["modes"]
+    assert one["n"] == 2 * 14 * 14
+    assert mode["ratio"] == pytest.approx(mode["dense_us"] / one["sparse_us"])
+    assert (mode["ratio"] > 1) == (mode["density_limit"] > 0.1)
+    density = np.count_nonzero(weight) / weight.size
+    assert f"64 filters of {576 // groups} taps, density {density:.1%}" in sparsert(*command)
+
+
 def test_advise_compares_with_every_dense_mode(weights: str, sparsert: Sparsert) -> None:
     command = ("advise", weights, "-n", "1", "196", "--target", "sm_90")
     document = sparsert(*command, "--json")
@@ -290,6 +311,9 @@ def _a_file_without_n(tmp_path: Path) -> None:
         (("run", "x.sparsert"), "x.sparsert"),
         (("run", "layer.npz", "--target", "cpu", "--x", "absent.npy"), "--x"),
         (("run", "layer.npz", "--target", "cpu", "--r", "absent.npy"), "--r"),
+        (("advise", "layer.npz", *IMAGES, "--target", "cpu"), "filter"),
+        (("advise", "layer.npz", *IMAGES, "-n", "3", "--target", "cpu"), "with --input-shape"),
+        (("advise", "filter.npy", *IMAGES, "--target", "sm_90"), "expected cpu for a convolution"),
         (("advise", "layer.npz", "-n", "0", "--target", "sm_90"), "1 or more"),
         (("tune", "layer.npz", "--target", "cpu", "--workers", "0"), "worker"),
         (("inspect", "x\x1b[31m.npy"), "\\x1b"),

@@ -63,13 +63,13 @@ def test_every_knob_of_a_product_varies(
 
 
 def test_no_knob_is_forgotten(compiled: list[tuple[KernelCase, Kernel]]) -> None:
-    """Every field of a schedule is used by some kernel."""
+    """Every field of a schedule that is for GPUs is used by some kernel."""
     used = {
         name
         for case, kernel in compiled
         for name in knobs_in_use(kernel.schedule, "gpu", case.dtype)
     }
-    assert used == {field.name for field in fields(Schedule)}
+    assert used == {field.name for field in fields(Schedule)} - {"chains"}
 
 
 def test_shapes_and_kinds(compiled: list[tuple[KernelCase, Kernel]]) -> None:

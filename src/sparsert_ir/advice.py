@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sparsert_ir.candidates import data_candidates, gpu_candidates, sampled
+from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model import default_lowering
+from sparsert_ir.cpu_convolution_model import best_cpu_convolution, predict_cpu_convolution
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import GpuLimits, limits_of
@@ -78,6 +80,27 @@ def advise(matrix: SparseMatrix, n: int, dtype: str, architecture: str) -> Advic
     )
 
 
+def advise_convolution(facts: ConvolutionFacts, groups: int, target: str) -> Advice:
+    """Compare a convolution with a dense one in f32, both on one thread of a CPU.
+
+    groups: of channels, which the dense convolution keeps apart.
+    target: "cpu"; ArgumentError for a GPU, whose libraries' convolutions are not modelled.
+    """
+    if target != "cpu":
+        raise ArgumentError(
+            f"target: expected cpu for a convolution, got {target}; `sparsert bench` measures there"
+        )
+    window = facts.window
+    taps = window.depth // groups
+
+    def sparse(nonzeros: int) -> float:
+        one = replace(facts, nonzeros=nonzeros)
+        return predict_cpu_convolution(one, best_cpu_convolution(one)) * 1e6
+
+    dense = CpuFacts(facts.rows, taps, window.columns, facts.rows * taps)
+    return _on_cpu(facts.nonzeros, dense, facts.dtype, sparse)
+
+
 def _best_us(
     product: Product, code: Sequence[Schedule], data: Sequence[Schedule], limits: GpuLimits
 ) -> float:
@@ -92,10 +115,15 @@ def _advise_cpu(facts: CpuFacts) -> Advice:
         one = replace(facts, nonzeros=nonzeros)
         return predict_cpu(one, best_cpu_schedule(one)) * 1e6
 
-    sparse_us, dense_us = sparse(facts.nonzeros), predict_dense_cpu(facts) * 1e6
-    limit = _density_limit((facts.rows, facts.depth), dense_us, sparse)
+    return _on_cpu(facts.nonzeros, facts, facts.dtype, sparse)
+
+
+def _on_cpu(nonzeros: int, dense: CpuFacts, dtype: str, sparse: Callable[[int], float]) -> Advice:
+    """dense: what a dense library computes. sparse: microseconds with so many nonzeros."""
+    sparse_us, dense_us = sparse(nonzeros), predict_dense_cpu(dense) * 1e6
+    limit = _density_limit((dense.rows, dense.depth), dense_us, sparse)
     mode = ModeAdvice("f32", dense_us, dense_us / sparse_us, limit)
-    return Advice(facts.columns, facts.dtype, "data", sparse_us, (mode,))
+    return Advice(dense.columns, dtype, "data", sparse_us, (mode,))
 
 
 def _density_limit(

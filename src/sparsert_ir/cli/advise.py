@@ -1,10 +1,15 @@
 """advise: will sparse beat dense, by how much, and below which density?"""
 
 import argparse
+from typing import TYPE_CHECKING
 
+from sparsert_ir.cli.convolutions import add_convolution_arguments, read_convolution
 from sparsert_ir.cli.layers import add_matrix_arguments, layer_of_file, read_matrix
 from sparsert_ir.cli.report import Report, Table, microseconds, times
 from sparsert_ir.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from sparsert_ir.advice import Advice
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", type=int, nargs="+", help="columns of x, one or more; from the file where it says so"
     )
+    add_convolution_arguments(parser)
+    # What a convolution's layer has besides does not count.
+    parser.set_defaults(activation=None, residual=None, name="conv2d")
     parser.add_argument(
         "--target", help="an architecture such as sm_90, or cpu; the GPU present if any"
     )
@@ -20,13 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Report:
     from dataclasses import asdict
 
-    from sparsert_ir.advice import advise
     from sparsert_ir.compiler import target_of
 
     target = target_of(options.target)
-    columns = _columns(options)
-    matrix = read_matrix(options)
-    found = [advise(matrix, n, options.dtype, target) for n in columns]
+    title, found = (_products if options.input_shape is None else _convolution)(options, target)
     rows = [
         [
             str(one.n),
@@ -50,11 +55,36 @@ def run(options: argparse.Namespace) -> Report:
     notes = [verdict, "Predictions are good to about a third; `sparsert bench` measures."]
     return Report(
         {"target": target, "advice": [asdict(one) | {"pays": one.pays} for one in found]},
-        title=f"{options.weights}: {matrix.shape[0]} x {matrix.shape[1]},"
-        f" density {matrix.density:.1%}, {options.dtype}, {target}",
+        title=title,
         tables=[Table("", head, rows)],
         notes=notes,
     )
+
+
+def _products(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
+    """A title, and one piece of advice for each N."""
+    from sparsert_ir.advice import advise
+
+    columns, matrix = _columns(options), read_matrix(options)
+    shape = f"{matrix.shape[0]} x {matrix.shape[1]}"
+    title = f"{options.weights}: {shape}, density {matrix.density:.1%}, {options.dtype}, {target}"
+    return title, [advise(matrix, n, options.dtype, target) for n in columns]
+
+
+def _convolution(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
+    from sparsert_ir.advice import advise_convolution
+    from sparsert_ir.convolution_facts import ConvolutionFacts
+
+    if options.n is not None:
+        raise ArgumentError("-n: expected nothing with --input-shape, which tells the columns")
+    facts = ConvolutionFacts.of(read_convolution(options, None))
+    taps = facts.window.depth // options.groups
+    density = facts.nonzeros / (facts.rows * taps)
+    title = (
+        f"{options.weights}: {facts.rows} filters of {taps} taps, density {density:.1%},"
+        f" {options.dtype}, {target}"
+    )
+    return title, [advise_convolution(facts, options.groups, target)]
 
 
 def _columns(options: argparse.Namespace) -> list[int]:
