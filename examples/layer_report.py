@@ -1,20 +1,20 @@
 """What the examples share: compile a layer, show every stage, run it, check it, time it."""
 
 import os
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from measuring import shortest_seconds
 
 import sparsert_ir
 from sparsert_ir import Kernel
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.runtime.device import find_gpu, probe_gpus, require_gpu
-from sparsert_ir.runtime.device_copies import DeviceCopy, OwnStream
+from sparsert_ir.runtime.device_array import DeviceArray
+from sparsert_ir.runtime.streams import OwnStream
 from sparsert_ir.runtime.timing import time_launches
 from sparsert_ir.schedule_knobs import knobs_in_use
 
@@ -97,15 +97,15 @@ def _print_stages(kernel: Kernel) -> None:
 
 def _run_on_cpu(kernel: Kernel, x: FloatArray) -> tuple[FloatArray, float]:
     y = kernel(x)
-    return y, _microseconds(lambda: kernel(x, out=y))
+    return y, 1e6 * shortest_seconds(lambda: kernel(x, out=y), _TIMED_SECONDS)
 
 
 def _run_on_gpu(kernel: Kernel, x: FloatArray) -> tuple[FloatArray, float]:
     rows = kernel.compilation.layer.matrix.shape[0]
     gpu = require_gpu()
     stream = OwnStream(gpu)
-    on_gpu = DeviceCopy(x, gpu)
-    y = DeviceCopy(np.full((rows, x.shape[1]), np.nan, x.dtype), gpu)
+    on_gpu = DeviceArray.copy_of(x)
+    y = DeviceArray.copy_of(np.full((rows, x.shape[1]), np.nan, x.dtype))
 
     def run() -> None:
         kernel(on_gpu, out=y, stream=stream.handle)
@@ -114,18 +114,7 @@ def _run_on_gpu(kernel: Kernel, x: FloatArray) -> tuple[FloatArray, float]:
     stream.wait()
     timing = time_launches(run, stream=stream.handle)
     print(f"{kernel.stats.registers} registers, {kernel.stats.code_bytes} bytes of code\n")
-    return y.read(), timing.median_us
-
-
-def _microseconds(run: Callable[[], object]) -> float:
-    """The shortest of repeated runs on this CPU: what else runs here only makes them longer."""
-    times: list[float] = []
-    end = time.perf_counter() + _TIMED_SECONDS
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    return 1e6 * min(times)
+    return y.numpy(), timing.median_us
 
 
 def _print_error(layer: PrunedLayer, x: FloatArray, y: FloatArray) -> bool:
@@ -163,7 +152,7 @@ def _print_time(layer: PrunedLayer, x: FloatArray, microseconds: float, where: s
         np.add(y, bias, out=y)
         np.maximum(y, 0, out=y)
 
-    dense_time = _microseconds(dense)
+    dense_time = 1e6 * shortest_seconds(dense, _TIMED_SECONDS)
     print(
         f"time      {microseconds:.1f} us ({where}); dense numpy on this machine's CPU, up to"
         f" {os.cpu_count()} threads: {dense_time:.1f} us, {dense_time / microseconds:.2f} x as long"

@@ -12,12 +12,13 @@ import argparse
 import json
 import math
 import sys
-import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from measuring import shortest_seconds
 
 torch: Any = import_module("torch")
 nn: Any = torch.nn
@@ -153,18 +154,6 @@ def prune(model: Any, sparsity: float) -> None:
             weight[weight.abs() <= smallest] = 0
 
 
-def milliseconds(run: Callable[[], Any]) -> float:
-    """The shortest of repeated runs: what else runs here only makes them longer."""
-    run()
-    times: list[float] = []
-    end = time.perf_counter() + _TIMED_SECONDS
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    return 1e3 * min(times)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="A pruned sentence encoder, dense and sparse")
     parser.add_argument("--sparsity", type=float, default=0.9, help="zeros in linear layers")
@@ -195,7 +184,8 @@ def main() -> int:
         print(f"1 and 3 {original[0] @ original[2]:.3f}")
         print(f"\n{'batch':12}{'ms':>8}   (threads: {options.threads})")
         for name, run in {"eager": model, "sparse": fast}.items():
-            print(f"{name:12}{milliseconds(lambda run=run: run(*batch)):8.2f}")
+            seconds = shortest_seconds(lambda run=run: run(*batch), _TIMED_SECONDS)
+            print(f"{name:12}{1e3 * seconds:8.2f}")
     is_right = math.isfinite(float(same.min())) and float(same.min()) > _LEAST_COSINE
     return 0 if is_right else 1
 

@@ -12,10 +12,11 @@ import argparse
 import copy
 import sys
 import time
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from measuring import shortest_seconds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
@@ -25,18 +26,6 @@ models: Any = import_module("network_models")
 
 _TIMED_SECONDS = 1.0
 _TOLERANCE = 1e-4
-
-
-def milliseconds(run: Callable[[], Any]) -> float:
-    """The shortest of repeated runs: what else runs here only makes them longer."""
-    run()
-    times: list[float] = []
-    end = time.perf_counter() + _TIMED_SECONDS
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    return 1e3 * min(times)
 
 
 def largest_error(result: Any, exact: Any) -> float:
@@ -74,7 +63,8 @@ def main() -> int:
         for name, run in runs.items():
             error = largest_error(run(image), exact)
             is_right &= error < _TOLERANCE
-            print(f"{name:24}{milliseconds(lambda run=run: run(image)):8.2f}{error:16.1e}")
+            seconds = shortest_seconds(lambda run=run: run(image), _TIMED_SECONDS)
+            print(f"{name:24}{1e3 * seconds:8.2f}{error:16.1e}")
     verdict = "all within" if is_right else "NOT all within"
     print(f"{verdict} {_TOLERANCE} of float64")
     return 0 if is_right else 1

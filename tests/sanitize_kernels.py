@@ -6,7 +6,7 @@
 Each tool first has to find the fault of a kernel that was made for it, and then nothing in ours,
 whose results must be exact. compute-sanitizer is the program that SPARSERT_COMPUTE_SANITIZER names,
 that of the PATH, or that of the package nvidia-cuda-sanitizer-api. Arrays come from the driver
-(`exact_array`): under torch's allocator an access past their end would not be seen.
+(`DeviceMemory`): under torch's allocator an access past their end would not be seen.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from exact_array import ExactArray
 from sanitizer_cases import KernelCase, all_cases
 from sanitizer_faults import FAULTS, run_fault
 
@@ -30,6 +29,7 @@ from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.gpu_facts import BULK_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.runtime.device import probe_gpus, require_gpu
+from sparsert_ir.runtime.device_array import DeviceArray
 
 VARIABLE = "SPARSERT_COMPUTE_SANITIZER"
 _TIMEOUT = 280.0
@@ -150,7 +150,7 @@ def _needed(case: KernelCase) -> int:
 def _results(case: KernelCase, poisoned: bool) -> list[tuple[Array, Array]]:
     """Results with what they should be: of each launch, and again with other values."""
     kernel = case.compile(None)
-    arguments = [ExactArray.copy_of(array) for array in case.arguments]
+    arguments = [DeviceArray.copy_of(array) for array in case.arguments]
     results = [(y, case.expected) for y in _launch(kernel, case, arguments, poisoned)]
     if case.update is not None:
         matrix, expected = case.update
@@ -160,13 +160,13 @@ def _results(case: KernelCase, poisoned: bool) -> list[tuple[Array, Array]]:
 
 
 def _launch(
-    kernel: Kernel, case: KernelCase, arguments: list[ExactArray], poisoned: bool
+    kernel: Kernel, case: KernelCase, arguments: list[DeviceArray], poisoned: bool
 ) -> list[Array]:
     shape, dtype = case.expected.shape, case.expected.dtype
     outputs = [
-        ExactArray.copy_of(np.full(shape, np.nan, dtype))
+        DeviceArray.copy_of(np.full(shape, np.nan, dtype))
         if poisoned
-        else ExactArray(shape, dtype.name)
+        else DeviceArray.empty(shape, dtype.name)
         for _ in range(_LAUNCHES)
     ]
     for y in outputs:

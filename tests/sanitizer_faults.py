@@ -4,9 +4,9 @@ import contextlib
 from dataclasses import dataclass
 
 import numpy as np
-from exact_array import ExactArray
 
 from sparsert_ir.errors import DeviceError
+from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
 from sparsert_ir.runtime.program import load_kernel
 
@@ -84,8 +84,8 @@ def run_fault(tool: str) -> None:
     loaded = load_kernel(fault_ptx(tool), "fault", "sm_70")
     kernel = GpuKernel(loaded, signature, launch)
     zeros = np.zeros(shape, np.float32)
-    x = ExactArray.copy_of(zeros) if fault.initialized else ExactArray(shape, "float32")
-    y = ExactArray.copy_of(zeros)
+    x = DeviceArray.copy_of(zeros) if fault.initialized else DeviceArray.empty(shape, "float32")
+    y = DeviceArray.copy_of(zeros)
     with contextlib.suppress(DeviceError):
         kernel(x, out=y)
         y.numpy()

@@ -323,7 +323,7 @@ def test_what_runs_a_stored_kernel_on_a_gpu_imports_no_compiler() -> None:
 import sys
 sys.modules["xdsl"] = sys.modules["llvmlite"] = None
 import sparsert_ir.cli.running
-import sparsert_ir.runtime.device_copies
+import sparsert_ir.runtime.device_array
 import sparsert_ir.runtime.launch
 import sparsert_ir.runtime.timing
 """

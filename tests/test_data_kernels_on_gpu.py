@@ -14,7 +14,7 @@ from sparsert_ir import Kernel, Schedule
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.runtime.device import find_gpu
-from sparsert_ir.runtime.transfer import from_gpu, to_gpu
+from sparsert_ir.runtime.device_array import DeviceArray
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -28,9 +28,9 @@ def architecture() -> str:
 def call(kernel: Kernel, arguments: list[Array]) -> Array:
     """The result; y is poisoned before."""
     rows = kernel.compilation.layer.matrix.shape[0]
-    out = to_gpu(np.full((rows, kernel.n), np.nan, arguments[0].dtype))
-    kernel(*map(to_gpu, arguments), out=out)
-    return from_gpu(out)
+    out = DeviceArray.copy_of(np.full((rows, kernel.n), np.nan, arguments[0].dtype))
+    kernel(*map(DeviceArray.copy_of, arguments), out=out)
+    return out.numpy()
 
 
 def check_exact(example: Example, **options: Any) -> None:
@@ -121,7 +121,7 @@ def test_what_meets_only_zeros_does_not_reach_the_result(dtype: Any) -> None:
     x = np.ones((6, 3), numpy_type(dtype))
     x[1], x[2:] = np.nan, np.inf
     kernel = sparsert_ir.compile(weight, 3, activation="relu", dtype=dtype, lowering="data")
-    y = from_gpu(kernel(to_gpu(x)))
+    y = kernel(DeviceArray.copy_of(x)).numpy()
     assert (y[:4] == 2).all()
     assert np.isnan(y[4:]).all()
 
@@ -132,20 +132,20 @@ def test_a_chain_of_overlapping_kernels_is_exact(columns: int) -> None:
     weight = np.roll(np.eye(512), 7, axis=1) - np.roll(np.eye(512), 300, axis=1)
     kernel = sparsert_ir.compile(weight, columns, lowering="data").load()
     x = np.random.default_rng(0).integers(-1, 2, (512, columns)).astype(np.float32)
-    ring = [to_gpu(x), to_gpu(np.full_like(x, np.nan))]
+    ring = [DeviceArray.copy_of(x), DeviceArray.copy_of(np.full_like(x, np.nan))]
     expected = x.astype(np.float64)
     for step in range(12):
         kernel(ring[step % 2], out=ring[(step + 1) % 2])
         expected = weight @ expected
-    np.testing.assert_array_equal(from_gpu(ring[0]), expected)
+    np.testing.assert_array_equal(ring[0].numpy(), expected)
 
 
 def test_two_hundred_launches_give_the_same_bits() -> None:
     example = real_numbers(layer_case("f16", None, 16))
     kernel = compile_layer(example.layer, None, lowering="data")
-    x, residual = map(to_gpu, example.arguments)
-    first = from_gpu(kernel(x, residual)).tobytes()
-    assert all(from_gpu(kernel(x, residual)).tobytes() == first for _ in range(200))
+    x, residual = map(DeviceArray.copy_of, example.arguments)
+    first = kernel(x, residual).numpy().tobytes()
+    assert all(kernel(x, residual).numpy().tobytes() == first for _ in range(200))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -22,7 +22,7 @@ from sparsert_ir.errors import CallError
 from sparsert_ir.gpu_facts import BULK_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.matrix_files.load import load_layer
 from sparsert_ir.runtime.device import Gpu, require_gpu
-from sparsert_ir.runtime.transfer import from_gpu, to_gpu
+from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.torch_matrices import host_array
 
 DATA_VARIABLE = "SPARSERT_DATA"
@@ -64,7 +64,7 @@ def _cupy() -> Library:
 LIBRARIES: dict[str, Callable[[], Library]] = {
     "torch": _torch,
     "cupy": _cupy,
-    "numpy": lambda: Library("numpy", to_gpu, from_gpu),
+    "numpy": lambda: Library("numpy", DeviceArray.copy_of, DeviceArray.numpy),
 }
 
 
@@ -213,12 +213,12 @@ def test_a_chain_of_overlapping_clusters_is_exact(cluster: int) -> None:
     )
     kernel = sparsert_ir.compile(weight, 49, schedule=schedule).load()
     x = np.random.default_rng(0).integers(-1, 2, (512, 49)).astype(np.float32)
-    ring = [to_gpu(x), to_gpu(np.full_like(x, np.nan))]
+    ring = [DeviceArray.copy_of(x), DeviceArray.copy_of(np.full_like(x, np.nan))]
     expected = x.astype(np.float64)
     for step in range(12):
         kernel(ring[step % 2], out=ring[(step + 1) % 2])
         expected = weight @ expected
-    np.testing.assert_array_equal(from_gpu(ring[0]), expected)
+    np.testing.assert_array_equal(ring[0].numpy(), expected)
 
 
 @pytest.mark.usefixtures("gpu")
@@ -266,7 +266,7 @@ def test_a_matrix_as_data(columns: int, dtype: Any, residual: Any) -> None:
     example = whole_numbers(layer_case(dtype, None, columns, residual))
     kernel = compile_layer(example.layer, None, lowering="data")
     assert kernel.schedule.lowering == "data"
-    y = from_gpu(kernel(*map(to_gpu, example.arguments)))
+    y = kernel(*map(DeviceArray.copy_of, example.arguments)).numpy()
     np.testing.assert_array_equal(y, example.expected().astype(y.dtype), strict=True)
 
 
@@ -286,7 +286,7 @@ def test_the_result_is_allocated(library: Library, dtype: Any) -> None:
     example = whole_numbers(layer_case(dtype, None))
     kernel = compile_layer(example.layer, None)
     y = kernel(library.to_gpu(example.arguments[0]))
-    back = from_gpu(y) if library.name == "numpy" else library.from_gpu(y)
+    back = library.from_gpu(y)
     np.testing.assert_array_equal(back, example.expected().astype(back.dtype))
 
 
@@ -304,9 +304,9 @@ def test_fifty_launches_give_the_same_bits(dtype: Any, k_groups: int, cluster: i
     )
     example = real_numbers(layer_case(dtype, schedule))
     kernel = compile_layer(example.layer, None)
-    x = to_gpu(example.arguments[0])
-    first = from_gpu(kernel(x)).tobytes()
-    assert all(from_gpu(kernel(x)).tobytes() == first for _ in range(50))
+    x = DeviceArray.copy_of(example.arguments[0])
+    first = kernel(x).numpy().tobytes()
+    assert all(kernel(x).numpy().tobytes() == first for _ in range(50))
 
 
 @pytest.mark.usefixtures("gpu")
@@ -317,7 +317,7 @@ def test_what_meets_only_zeros_does_not_reach_the_result(dtype: Any) -> None:
     x = np.ones((6, 40), numpy_type(dtype))
     x[1], x[2:] = np.nan, np.inf
     kernel = sparsert_ir.compile(weight, 40, activation="relu", dtype=dtype)
-    y = from_gpu(kernel(to_gpu(x)))
+    y = kernel(DeviceArray.copy_of(x)).numpy()
     assert (y[:4] == 2).all()
     assert np.isnan(y[4:]).all()
 

@@ -5,9 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from exact_array import ExactArray
 from ptxas import assemble
 from sanitize_kernels import run_kernels, watch
 from sanitizer_cases import COLUMNS, DTYPES, KernelCase, all_cases
@@ -121,9 +119,3 @@ def test_every_kernel_is_exact_without_a_tool(gpu: Gpu) -> None:
     count = run_kernels(poisoned=True)
     assert not count.wrong
     assert count.results == count.launches > 2 * count.kernels > 200
-
-
-@pytest.mark.usefixtures("gpu")
-def test_exact_arrays_hold_what_was_copied() -> None:
-    array = np.arange(7, dtype=np.float16)
-    np.testing.assert_array_equal(ExactArray.copy_of(array).numpy(), array)

@@ -9,7 +9,16 @@ import pytest
 
 from sparsert_ir.runtime.device import Gpu, Probe
 
-MODULES = ("device", "driver", "launch", "program", "streams", "timing")
+MODULES = (
+    "device",
+    "device_array",
+    "device_memory",
+    "driver",
+    "launch",
+    "program",
+    "streams",
+    "timing",
+)
 """The modules of the runtime that call the driver."""
 
 
@@ -173,6 +182,12 @@ class FakeDriver:
         status = self._status("cuMemcpyHtoDAsync")
         if not status:
             self.memory[pointer] = ctypes.string_at(address, size)
+        return (status,)
+
+    def cuMemcpyDtoH(self, address: int, pointer: int, size: int) -> tuple[int]:  # noqa: N802
+        status = self._status("cuMemcpyDtoH")
+        if not status:
+            ctypes.memmove(address, self.memory[pointer], size)
         return (status,)
 
     def cuStreamSynchronize(self, stream: int) -> tuple[int]:  # noqa: N802

@@ -67,7 +67,7 @@ def test_a_constant_is_replaced_after_the_work_of_the_gpu(fake_driver: FakeDrive
     kernel.replace_constant(0, NUMBERS[::-1])
     assert fake_driver.waits == 1
     assert list(fake_driver.memory.values()) == [NUMBERS[::-1].tobytes(), ROWS.tobytes()]
-    with pytest.raises(DeviceError, match="expected 12 bytes for a constant, got 8"):
+    with pytest.raises(DeviceError, match="expected 12 bytes for a GPU, got 8"):
         kernel.replace_constant(0, NUMBERS[:4])
 
 

@@ -11,7 +11,7 @@ from fake_driver import FakeDriver, Launch
 
 from sparsert_ir.errors import CallError, DeviceError
 from sparsert_ir.runtime.arrays import CudaArrayInterfaceLibrary
-from sparsert_ir.runtime.device_array import DeviceArray
+from sparsert_ir.runtime.device_array import ResultArray
 from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
 from sparsert_ir.runtime.program import LoadedKernel, load_kernel
 
@@ -82,7 +82,7 @@ def test_the_result_is_allocated_on_the_stream_of_the_launch(
         asked.append(arguments)
         return y_array()
 
-    monkeypatch.setattr(DeviceArray, "allocate", allocate)
+    monkeypatch.setattr(ResultArray, "allocate", allocate)
     # The array's own stream is the one it is used on: there is nothing to put in order.
     kernel_of()(x_array(stream=expected), stream=stream)
     assert asked == [(0, Y_SHAPE, "float32", expected)]

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 from compiling import compile_layer
-from exact_array import ExactArray
 from ptxas import assemble
 from random_layers import Case, Example, whole_numbers
 
 from sparsert_ir.errors import ArchitectureError, CallError, DeviceError, DeviceMemoryError
 from sparsert_ir.runtime.device import Gpu, current_gpu
-from sparsert_ir.runtime.device_array import DeviceArray
+from sparsert_ir.runtime.device_array import DeviceArray, ResultArray
+from sparsert_ir.runtime.device_memory import DeviceMemory
 from sparsert_ir.runtime.driver import check, load_driver
-from sparsert_ir.runtime.launch import ConstantArray, GpuKernel, KernelSignature, LaunchShape
+from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
 from sparsert_ir.runtime.program import load_cubin, load_kernel
 from sparsert_ir.runtime.timing import time_launches
 from sparsert_ir.schedule import Lowering
@@ -325,7 +325,7 @@ def test_a_result_without_room_is_an_error_and_nothing_else(
     gpu: Gpu, axpy: GpuKernel, torch: Any
 ) -> None:
     with pytest.raises(DeviceMemoryError, match="allocating"):
-        DeviceArray.allocate(gpu.ordinal, (gpu.memory,), "float32", stream=0)
+        ResultArray.allocate(gpu.ordinal, (gpu.memory,), "float32", stream=0)
     x, residual, y = tensors(torch)
     axpy(x, residual, y)
     assert torch.equal(y, 3 * x + residual)
@@ -336,7 +336,7 @@ def test_a_constant_without_room_is_an_error_and_nothing_else(
 ) -> None:
     endless = np.broadcast_to(np.float32(0), (gpu.memory,))
     with pytest.raises(DeviceMemoryError, match="for a packed matrix"):
-        ConstantArray(endless, gpu.ordinal)
+        DeviceMemory.copy_of(endless, gpu.ordinal, " for a packed matrix")
     x, residual, y = tensors(torch)
     axpy(x, residual, y)
     assert torch.equal(y, 3 * x + residual)
@@ -363,13 +363,13 @@ def test_threads_on_streams_of_their_own_share_a_kernel(gpu: Gpu, lowering: Lowe
     def work(number: int) -> None:
         arguments = whole_numbers(replace(case, seed=number)).arguments
         expected = Example(layer, arguments).expected()
-        x, residual = (ExactArray.copy_of(array) for array in arguments)
+        x, residual = (DeviceArray.copy_of(array) for array in arguments)
         with current_gpu(gpu.ordinal):
             non_blocking = driver.CUstream_flags.CU_STREAM_NON_BLOCKING
             stream = check(driver.cuStreamCreate(non_blocking), "making a stream")
         start.wait()
         for launch in range(50):
-            y = ExactArray.copy_of(np.full(expected.shape, np.nan, np.float32))
+            y = DeviceArray.copy_of(np.full(expected.shape, np.nan, np.float32))
             kernel(x, residual, out=y, stream=int(stream))
             if not np.array_equal(y.numpy(), expected):
                 wrong.append(f"thread {number}, launch {launch}")

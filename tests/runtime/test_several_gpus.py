@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from compiling import compile_layer
-from exact_array import ExactArray
 from random_layers import Case, Example, whole_numbers
 
 from sparsert_ir.dense import Array
@@ -14,6 +13,7 @@ from sparsert_ir.errors import ArgumentError, CallError, DeviceError
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.runtime.arrays import CudaArrayInterfaceLibrary
 from sparsert_ir.runtime.device import Gpu, current_gpu, probe_gpus, require_gpu
+from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.runtime.driver import check, load_driver
 from sparsert_ir.runtime.launch import GpuKernel
 from sparsert_ir.schedule import Lowering
@@ -42,11 +42,11 @@ def binary_for(one: Example, lowering: Lowering, gpus: tuple[Gpu, ...]) -> Kerne
     return compile_layer(one.layer, oldest, lowering=lowering).binary
 
 
-def on_gpu(one: Example, ordinal: int) -> tuple[list[ExactArray], ExactArray]:
+def on_gpu(one: Example, ordinal: int) -> tuple[list[DeviceArray], DeviceArray]:
     """The arguments, and a poisoned y."""
-    arguments = [ExactArray.copy_of(array, ordinal) for array in one.arguments]
+    arguments = [DeviceArray.copy_of(array, ordinal) for array in one.arguments]
     y = np.full(one.expected().shape, np.nan, np.float32)
-    return arguments, ExactArray.copy_of(y, ordinal)
+    return arguments, DeviceArray.copy_of(y, ordinal)
 
 
 def result(kernel: GpuKernel, one: Example, ordinal: int) -> Array:
@@ -152,7 +152,7 @@ def test_threads_work_on_all_gpus_at_once(gpus: tuple[Gpu, ...], lowering: Lower
         arguments, _ = on_gpu(one, ordinal)
         start.wait()
         for launch in range(LAUNCHES):
-            y = ExactArray.copy_of(np.full(one.expected().shape, np.nan, np.float32), ordinal)
+            y = DeviceArray.copy_of(np.full(one.expected().shape, np.nan, np.float32), ordinal)
             kernels[ordinal](*arguments, out=y)
             if not np.array_equal(y.numpy(), one.expected()):
                 wrong.append(f"thread {number}, GPU {ordinal}, launch {launch}")

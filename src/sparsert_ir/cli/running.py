@@ -41,20 +41,21 @@ def _on_cpu(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, .
 
 def _on_gpu(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
     from sparsert_ir.runtime.device import require_gpu
-    from sparsert_ir.runtime.device_copies import DeviceCopy, OwnStream
+    from sparsert_ir.runtime.device_array import DeviceArray
+    from sparsert_ir.runtime.streams import OwnStream
     from sparsert_ir.runtime.timing import time_launches
 
     gpu = require_gpu()
     stream = OwnStream(gpu)
-    inputs = [None if array is None else DeviceCopy(array, gpu) for array in (x, residual)]
-    y = DeviceCopy(np.full(y_shape, np.nan, x.dtype), gpu)
+    inputs = [None if array is None else DeviceArray.copy_of(array) for array in (x, residual)]
+    y = DeviceArray.copy_of(np.full(y_shape, np.nan, x.dtype))
 
     def launch() -> None:
         kernel(*inputs, out=y, stream=stream.handle)
 
     launch()
     stream.wait()
-    return Outcome(y.read(), time_launches(launch, stream=stream.handle).median_us)
+    return Outcome(y.numpy(), time_launches(launch, stream=stream.handle).median_us)
 
 
 def shortest_us(run: Callable[[], object]) -> float:

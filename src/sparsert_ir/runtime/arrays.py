@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sparsert_ir.element_types import DTYPES, numpy_type
 from sparsert_ir.errors import CallError
-from sparsert_ir.runtime.device_array import DeviceArray
+from sparsert_ir.runtime.device_array import ResultArray
 from sparsert_ir.runtime.driver import load_driver
 from sparsert_ir.runtime.streams import cupy_stream, order_after
 
@@ -271,10 +271,10 @@ def _interface(array: Any) -> dict[str, Any]:
 
 def _device_array(
     library: ArrayLibrary, like: Any, shape: tuple[int, ...], stream: int | None
-) -> DeviceArray:
+) -> ResultArray:
     handle = library.current_stream(like) if stream is None else stream
     view = library.view(like, handle)
     if view.device is None or view.dtype not in DTYPES:
         expected = f"one of {', '.join(DTYPES)} on a GPU"
         raise CallError(f"expected {expected}, got {view.dtype or 'host memory'}")
-    return DeviceArray.allocate(view.device, shape, numpy_type(view.dtype).name, handle)
+    return ResultArray.allocate(view.device, shape, numpy_type(view.dtype).name, handle)

@@ -1,13 +1,11 @@
 """Calling a loaded kernel on the caller's arrays, with everything checked before the launch."""
 
-import contextlib
 import ctypes
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from sparsert_ir.element_types import ELEMENT_BYTES
@@ -20,6 +18,7 @@ from sparsert_ir.runtime.arrays import (
     library_of,
 )
 from sparsert_ir.runtime.device import current_gpu
+from sparsert_ir.runtime.device_memory import DeviceMemory
 from sparsert_ir.runtime.driver import (
     INVALID_CONTEXT,
     INVALID_HANDLE,
@@ -90,7 +89,10 @@ class GpuKernel:
         self.signature = signature
         self.shape = shape
         _require_launchable(kernel, shape)
-        self._constants = [ConstantArray(array, kernel.gpu.ordinal) for array in constants]
+        self._constants = [
+            DeviceMemory.copy_of(array, kernel.gpu.ordinal, " for a packed matrix")
+            for array in constants
+        ]
         pointers = [constant.pointer for constant in self._constants]
         self._arguments = LaunchArguments(shape, 3 if signature.has_residual else 2, pointers)
         driver = load_driver()
@@ -294,39 +296,6 @@ def _overlapped_config(shape: LaunchShape) -> Any:
     config.attrs = [attribute]
     config.numAttrs = 1
     return config
-
-
-class ConstantArray:
-    """A copy of an array in the memory of a GPU, freed with this object."""
-
-    def __init__(self, array: npt.NDArray[Any], ordinal: int) -> None:
-        """Raises DeviceMemoryError."""
-        driver = load_driver()
-        self._ordinal = ordinal
-        self._bytes = array.nbytes
-        self.pointer = 0
-        with current_gpu(ordinal):
-            doing = f"allocating {array.nbytes} bytes for a packed matrix on GPU {ordinal}"
-            self.pointer = int(check(driver.cuMemAlloc(max(1, array.nbytes)), doing))
-        self.write(array)
-
-    def write(self, array: npt.NDArray[Any]) -> None:
-        """Copy `array` there; returns when it is there."""
-        if array.nbytes != self._bytes:
-            raise DeviceError(f"expected {self._bytes} bytes for a constant, got {array.nbytes}")
-        driver = load_driver()
-        contiguous = np.ascontiguousarray(array)
-        doing = "copying a packed matrix to the GPU"
-        with current_gpu(self._ordinal):
-            address = contiguous.ctypes.data
-            check(driver.cuMemcpyHtoDAsync(self.pointer, address, self._bytes, 0), doing)
-            check(driver.cuStreamSynchronize(0), doing)
-
-    def __del__(self) -> None:
-        if self.pointer:
-            # At the end of the process the driver may be gone already.
-            with contextlib.suppress(Exception), current_gpu(self._ordinal):
-                load_driver().cuMemFree(self.pointer)
 
 
 def _byte_count(shape: tuple[int, ...], dtype: str) -> int:

@@ -1,8 +1,10 @@
 """Streams of any library as the driver's handles."""
 
+import contextlib
 from typing import Any
 
 from sparsert_ir.errors import CallError
+from sparsert_ir.runtime.device import Gpu, current_gpu
 from sparsert_ir.runtime.driver import check, load_driver
 
 _LEGACY_DEFAULT = 1
@@ -44,6 +46,30 @@ class _Foreign:
 
     def __cuda_stream__(self) -> tuple[int, int]:
         return 0, self._handle
+
+
+class OwnStream:
+    """A stream of the driver, destroyed with this object."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        driver = load_driver()
+        self._gpu = gpu
+        with current_gpu(gpu.ordinal):
+            kind = driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+            self._stream = check(driver.cuStreamCreate(kind), "creating a stream")
+
+    @property
+    def handle(self) -> int:
+        return int(self._stream)
+
+    def wait(self) -> None:
+        """Return when all its work is done; raises DeviceError for work that failed."""
+        with current_gpu(self._gpu.ordinal):
+            check(load_driver().cuStreamSynchronize(self._stream), "waiting for a stream")
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception), current_gpu(self._gpu.ordinal):
+            load_driver().cuStreamDestroy(self._stream)
 
 
 def order_after(producer: int | None, consumer: int) -> None:

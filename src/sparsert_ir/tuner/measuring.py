@@ -66,15 +66,18 @@ def gpu_measure(layer: "Layer", ordinal: int | None = None) -> Measure:
     Raises NoDeviceError, and DeviceMemoryError where the arrays do not fit.
     """
     from sparsert_ir.runtime.device import require_gpu
-    from sparsert_ir.runtime.device_copies import DeviceCopy, OwnStream
+    from sparsert_ir.runtime.device_array import DeviceArray
+    from sparsert_ir.runtime.streams import OwnStream
 
     gpu = require_gpu(ordinal)
     reference = Reference.of(layer)
     stream = OwnStream(gpu)
-    x = DeviceCopy(reference.x, gpu)
-    residual = None if reference.residual is None else DeviceCopy(reference.residual, gpu)
+    x = DeviceArray.copy_of(reference.x, gpu.ordinal)
+    residual = None
+    if reference.residual is not None:
+        residual = DeviceArray.copy_of(reference.residual, gpu.ordinal)
     poison = np.full(reference.y.shape, np.nan, reference.x.dtype)
-    y = DeviceCopy(poison, gpu)
+    y = DeviceArray.copy_of(poison, gpu.ordinal)
 
     def measure(binary: KernelBinary) -> Measured:
         from sparsert_ir.runtime.timing import time_launches
@@ -85,7 +88,7 @@ def gpu_measure(layer: "Layer", ordinal: int | None = None) -> Measure:
             y.write(poison)
             kernel(x, residual, out=y, stream=stream.handle)
             stream.wait()
-            _require_right(reference, y.read())
+            _require_right(reference, y.numpy())
             guess = 2.0 + layer.matrix.nonzeros * layer.columns / (gpu.multiprocessors * 2e5)
             timing = time_launches(
                 lambda: kernel(x, residual, out=y, stream=stream.handle),
