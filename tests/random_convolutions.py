@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from random_layers import CPU_CODE, CPU_DATA, GPU_DATA, data_schedules, fits_block, schedules
+from random_numbers import Draw, apply_epilogue, normal, whole
 
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Array
@@ -129,14 +130,7 @@ class Example:
     def _apply(self, sign: Any) -> Array:
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
         y = convolve(sign(self.weight.astype(np.float64)), x, self.case.window, self.case.groups)
-        if self.layer.bias is not None:
-            bias = sign(self.layer.bias.astype(np.float64))
-            y = y + (bias[:, np.newaxis, np.newaxis] if self.case.window.layout == "nchw" else bias)
-        if self.layer.residual == "before":
-            y = y + residual[0]
-        if self.layer.activation == "relu":
-            y = np.maximum(y, 0)
-        return y + residual[0] if self.layer.residual == "after" else y
+        return apply_epilogue(y, self.layer, residual, self.case.window.channel_axis, sign)
 
 
 def convolve(weight: Array, x: Array, window: Window, groups: int) -> Array:
@@ -161,25 +155,16 @@ def convolve(weight: Array, x: Array, window: Window, groups: int) -> Array:
 def whole_numbers(case: Case) -> Example:
     """Numbers so small that every partial sum is exact, in f16 and bf16 too."""
     random = np.random.default_rng(case.seed)
-    most = 1 if case.dtype == "bf16" else 3
-
-    def draw(*shape: int) -> Array:
-        return random.integers(-most, most + 1, shape)
-
-    return _example(case, draw, random)
+    return _example(case, whole(random, case.dtype), random)
 
 
 def real_numbers(case: Case) -> Example:
     """Normally distributed numbers."""
     random = np.random.default_rng(case.seed)
-
-    def draw(*shape: int) -> Array:
-        return random.standard_normal(shape)
-
-    return _example(case, draw, random)
+    return _example(case, normal(random), random)
 
 
-def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
+def _example(case: Case, draw: Draw, random: np.random.Generator) -> Example:
     dtype = numpy_type(case.dtype)
     outputs = case.groups * case.outputs
     shape = (outputs, case.inputs, *case.window.kernel)

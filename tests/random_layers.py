@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
+from random_numbers import Draw, apply_epilogue, normal, whole
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.passes import ModulePass
@@ -215,37 +216,22 @@ class Example:
     def _apply(self, sign: Any) -> Array:
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
         y = sign(self.layer.matrix.to_dense().astype(np.float64)) @ x
-        if self.layer.bias is not None:
-            y = y + sign(self.layer.bias.astype(np.float64))[:, np.newaxis]
-        if self.layer.residual == "before":
-            y = y + residual[0]
-        if self.layer.activation == "relu":
-            y = np.maximum(y, 0)
-        return y + residual[0] if self.layer.residual == "after" else y
+        return apply_epilogue(y, self.layer, residual, 0, sign)
 
 
 def whole_numbers(case: Case) -> Example:
     """Numbers so small that every partial sum is exact, in f16 too, and in bf16."""
     random = np.random.default_rng(case.seed)
-    most = 1 if case.dtype == "bf16" else 3
-
-    def draw(*shape: int) -> Array:
-        return random.integers(-most, most + 1, shape)
-
-    return _example(case, draw, random)
+    return _example(case, whole(random, case.dtype), random)
 
 
 def real_numbers(case: Case) -> Example:
     """Normally distributed numbers."""
     random = np.random.default_rng(case.seed)
-
-    def draw(*shape: int) -> Array:
-        return random.standard_normal(shape)
-
-    return _example(case, draw, random)
+    return _example(case, normal(random), random)
 
 
-def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
+def _example(case: Case, draw: Draw, random: np.random.Generator) -> Example:
     dtype = numpy_type(case.dtype)
     present = random.random((case.rows, case.depth)) < case.density
     y_shape = (case.rows, case.columns)

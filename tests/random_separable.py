@@ -8,6 +8,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from random_convolutions import convolve, windows, without_staging
 from random_layers import CPU_CODE, CPU_DATA, fits_block, schedules
+from random_numbers import Draw, add_bias, apply_epilogue, normal, whole
 
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Array
@@ -93,26 +94,18 @@ class Example:
         assert layer.depthwise is not None
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
         filters = sign(self.depthwise.astype(np.float64))
-        y = self._add(convolve(filters, x, window, window.channels), layer.depthwise.bias, sign)
+        axis = window.channel_axis
+        y = convolve(filters, x, window, window.channels)
+        y = add_bias(y, layer.depthwise.bias, axis, sign)
         if layer.depthwise.activation == "relu":
             y = np.maximum(y, 0)
         pointwise = sign(self.pointwise.astype(np.float64))[:, :, np.newaxis, np.newaxis]
-        y = self._add(convolve(pointwise, y, self.between(), 1), layer.bias, sign)
-        if layer.residual == "before":
-            y = y + residual[0]
-        if layer.activation == "relu":
-            y = np.maximum(y, 0)
-        return y + residual[0] if layer.residual == "after" else y
+        y = convolve(pointwise, y, self.between(), 1)
+        return apply_epilogue(y, layer, residual, axis, sign)
 
     def between(self) -> Window:
         """The window of the second convolution."""
         return self.case.window.result(self.depthwise.shape[0])
-
-    def _add(self, y: Array, bias: Array | None, sign: Any) -> Array:
-        if bias is None:
-            return y
-        wide = sign(bias.astype(np.float64))
-        return y + (wide[:, np.newaxis, np.newaxis] if self.case.window.layout == "nchw" else wide)
 
 
 def whole_numbers(case: Case) -> Example:
@@ -120,33 +113,24 @@ def whole_numbers(case: Case) -> Example:
     bf16 of 1.
     """
     random = np.random.default_rng(case.seed)
-
-    def draw(largest: int, *shape: int) -> Array:
-        most = 1 if case.dtype == "bf16" else largest
-        return random.integers(-most, most + 1, shape)
-
-    return _example(case, draw, random)
+    return _example(case, whole(random, case.dtype), random)
 
 
 def real_numbers(case: Case) -> Example:
     """Normally distributed numbers."""
     random = np.random.default_rng(case.seed)
-
-    def draw(_: int, *shape: int) -> Array:
-        return random.standard_normal(shape)
-
-    return _example(case, draw, random)
+    return _example(case, normal(random), random)
 
 
-def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
+def _example(case: Case, draw: Draw, random: np.random.Generator) -> Example:
     dtype = numpy_type(case.dtype)
     rows = case.window.channels * case.multiplier
 
-    def sparse(largest: int, *shape: int) -> Array:
-        return (draw(largest, *shape) * (random.random(shape) < case.density)).astype(dtype)
+    def sparse(most: int, *shape: int) -> Array:
+        return (draw(*shape, most=most) * (random.random(shape) < case.density)).astype(dtype)
 
     def bias(present: bool, count: int) -> Array | None:
-        return draw(3, count).astype(dtype).astype(np.float32) if present else None
+        return draw(count).astype(dtype).astype(np.float32) if present else None
 
     depthwise, pointwise = sparse(1, rows, 1, *case.window.kernel), sparse(3, case.outputs, rows)
     has_bias, activation = case.between
@@ -165,5 +149,5 @@ def _example(case: Case, draw: Any, random: np.random.Generator) -> Example:
     )
     x_shape, y_shape = array_shapes(layer)
     shapes = [x_shape] if case.residual == "none" else [x_shape, y_shape]
-    arguments = [draw(3, *shape).astype(dtype) for shape in shapes]
+    arguments = [draw(*shape).astype(dtype) for shape in shapes]
     return Example(case, depthwise, pointwise, layer, arguments)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -10,28 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
+from killing import AT_EVERY_STEP, NEW, OLD, run_until_killed
 
 from sparsert_ir.errors import FileWriteError, SparsertError
 from sparsert_ir.files import write_atomically
 
 HERE = Path(__file__).parent
-OLD, NEW = b"old" * 40_000, b"new" * 40_000
 KINDS = 10
 MOUNT = 'mount -t tmpfs -o size=512k none "$1" && exec "$2" "$3" "$1" "$4"'
 
 WRITE = """
-import os, signal, sys
 from sparsert_ir.files import write_atomically
-
-path, function, when = sys.argv[1:]
-original = getattr(os, function)
-
-def killed(*arguments, **options):
-    if when == "after":
-        original(*arguments, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(os, function, killed)
 write_atomically(path, b"new" * 40_000)
 """
 
@@ -69,23 +57,13 @@ def test_a_failure_at_any_step_is_typed_and_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    ("function", "when", "found"),
-    [
-        ("fsync", "before", OLD),
-        ("fsync", "after", OLD),
-        ("replace", "before", OLD),
-        ("replace", "after", NEW),
-    ],
-)
+@AT_EVERY_STEP
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     tmp_path: Path, function: str, when: str, found: bytes
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(OLD)
-    command = [sys.executable, "-c", WRITE, str(path), function, when]
-    done = subprocess.run(command, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL
+    run_until_killed(WRITE, path, function, when)
     assert path.read_bytes() == found
     write_atomically(path, b"later")
     assert path.read_bytes() == b"later"

@@ -9,26 +9,14 @@ import warnings
 from pathlib import Path
 
 import pytest
+from killing import AT_EVERY_STEP, NEW, OLD, run_until_killed
 
 from sparsert_ir.runtime.cache import BinaryCache
-
-OLD, NEW = b"old" * 40_000, b"new" * 40_000
 
 STORE = """
-import os, signal, sys
 from pathlib import Path
 from sparsert_ir.runtime.cache import BinaryCache
-
-directory, function, when = sys.argv[1:]
-original = getattr(os, function)
-
-def killed(*arguments, **options):
-    if when == "after":
-        original(*arguments, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(os, function, killed)
-BinaryCache(Path(directory)).store(b"key", b"new" * 40_000)
+BinaryCache(Path(path)).store(b"key", b"new" * 40_000)
 """
 
 STORE_TOO_MUCH = """
@@ -62,22 +50,12 @@ def load(directory: Path) -> bytes | None:
         return BinaryCache(directory).load(b"key")
 
 
-@pytest.mark.parametrize(
-    ("function", "when", "found"),
-    [
-        ("fsync", "before", OLD),
-        ("fsync", "after", OLD),
-        ("replace", "before", OLD),
-        ("replace", "after", NEW),
-    ],
-)
+@AT_EVERY_STEP
 def test_a_kill_at_any_step_leaves_the_old_or_the_new(
     tmp_path: Path, function: str, when: str, found: bytes
 ) -> None:
     BinaryCache(tmp_path).store(b"key", OLD)
-    command = [sys.executable, "-c", STORE, str(tmp_path), function, when]
-    done = subprocess.run(command, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL
+    run_until_killed(STORE, tmp_path, function, when)
     assert load(tmp_path) == found
     BinaryCache(tmp_path).store(b"key", b"later")
     assert load(tmp_path) == b"later"

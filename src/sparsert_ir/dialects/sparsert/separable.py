@@ -1,31 +1,30 @@
 """A depthwise convolution and the pointwise one after it as one operation of the tensor level."""
 
-from typing import TypeAlias, cast
+from typing import TypeAlias, Unpack, cast
 
-from xdsl.dialects.builtin import TensorType, UnitAttr
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import (
-    IRDLOperation,
     irdl_op_definition,
     operand_def,
-    opt_operand_def,
     opt_prop_def,
     prop_def,
-    result_def,
-    traits_def,
 )
-from xdsl.traits import Pure
 
 from sparsert_ir.dense import Array, Dense, row_numbers
-from sparsert_ir.dialects.sparsert.attributes import ActivationAttr, ScheduleAttr, WindowAttr
+from sparsert_ir.dialects.sparsert.attributes import ActivationAttr, WindowAttr
 from sparsert_ir.dialects.sparsert.checks import DENSE, TENSOR, expect
 from sparsert_ir.dialects.sparsert.tensor import (
     EPILOGUE_FORMAT,
     ConstantOp,
     Conv2dOp,
+    Epilogue,
+    SparseProductOp,
     SpmmOp,
     check_epilogue,
     check_product,
+    epilogue_properties,
+    image_type,
 )
 from sparsert_ir.window import Window
 
@@ -55,7 +54,7 @@ def check_separable(
     """Verify what a fused convolution and its tiled form have in common."""
     first = cast(TensorType[Attribute], depthwise.type)
     second = cast(TensorType[Attribute], weight.type)
-    between = between_type(first, window)
+    between = image_type(first, window)
     check_product(first, cast(TensorType[Attribute], x.type), between, window)
     rows = first.get_shape()[0]
     pointwise = WindowAttr(window.data.result(rows))
@@ -67,14 +66,8 @@ def check_separable(
         expect(alone, "a depthwise filter, whose rows meet", "one channel each", "more")
 
 
-def between_type(depthwise: TensorType[Attribute], window: WindowAttr) -> TensorType[Attribute]:
-    """Of the images between the two convolutions."""
-    shape = window.data.result(depthwise.get_shape()[0]).array_shape
-    return TensorType(depthwise.element_type, shape)
-
-
 @irdl_op_definition
-class SeparableConv2dOp(IRDLOperation):
+class SeparableConv2dOp(SparseProductOp):
     """`sparsert.conv2d` of `depthwise` with a window, its bias and activation, and a pointwise
     `sparsert.conv2d` of `weight` on the result, with the usual epilogue: a block of MobileNet.
 
@@ -84,19 +77,9 @@ class SeparableConv2dOp(IRDLOperation):
     name = "sparsert.separable_conv2d"
 
     depthwise = operand_def(TENSOR)
-    weight = operand_def(TENSOR)
-    x = operand_def(TENSOR)
-    residual = opt_operand_def(TENSOR)
     window = prop_def(WindowAttr)
     depthwise_bias = opt_prop_def(DENSE)
     depthwise_activation = opt_prop_def(ActivationAttr)
-    bias = opt_prop_def(DENSE)
-    activation = opt_prop_def(ActivationAttr)
-    residual_after_activation = opt_prop_def(UnitAttr)
-    schedule = opt_prop_def(ScheduleAttr)
-    result = result_def(TENSOR)
-
-    traits = traits_def(Pure())
 
     assembly_format = (
         "$depthwise `,` $weight `,` $x `window` $window"
@@ -115,35 +98,26 @@ class SeparableConv2dOp(IRDLOperation):
         *,
         depthwise_bias: Dense | None = None,
         depthwise_activation: ActivationAttr | None = None,
-        bias: Dense | None = None,
-        activation: ActivationAttr | None = None,
-        residual: SSAValue | Operation | None = None,
-        residual_after_activation: bool = False,
-        schedule: ScheduleAttr | None = None,
+        **epilogue: Unpack[Epilogue],
     ):
         weight = SSAValue.get(weight)
         weight_type = cast(TensorType[Attribute], weight.type)
-        shape = window.data.result(weight_type.get_shape()[0]).array_shape
         super().__init__(
-            operands=[depthwise, weight, x, residual],
+            operands=[depthwise, weight, x, epilogue.get("residual")],
             properties={
                 "window": window,
                 "depthwise_bias": depthwise_bias,
                 "depthwise_activation": depthwise_activation,
-                "bias": bias,
-                "activation": activation,
-                "residual_after_activation": UnitAttr() if residual_after_activation else None,
-                "schedule": schedule,
+                **epilogue_properties(epilogue),
             },
-            result_types=[TensorType(weight_type.element_type, shape)],
+            result_types=[image_type(weight_type, window)],
         )
 
     def verify_(self) -> None:
         check_separable(
             self.depthwise, self.weight, self.x, self.window, self.depthwise_bias, self.result.type
         )
-        rows = cast(TensorType[Attribute], self.weight.type).get_shape()[0]
-        check_epilogue(self.bias, self.residual, rows, self.result.type)
+        self.check_epilogue()
 
 
 Untiled: TypeAlias = SpmmOp | Conv2dOp | SeparableConv2dOp

@@ -1,6 +1,7 @@
 """Tensor level of the `sparsert` dialect."""
 
-from typing import ClassVar, TypeAlias, cast
+from abc import ABC
+from typing import ClassVar, TypeAlias, TypedDict, Unpack, cast
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, TensorType, UnitAttr, i64
@@ -132,9 +133,9 @@ def _check_convolution(
 ) -> None:
     shape, images = window.data.array_shape, x.get_shape()
     expect(images == shape, "x of the window's shape", shape, images)
-    m, k = weight.get_shape()
+    k = weight.get_shape()[1]
     expect(k == window.data.depth, "a weight of as many columns as taps,", window.data.depth, k)
-    expected = TensorType(weight.element_type, window.data.result(m).array_shape)
+    expected = image_type(weight, window)
     expect(y == expected, "a result of type", expected, y)
 
 
@@ -148,21 +149,37 @@ def check_epilogue(
         expect(residual.type == y, "a residual of type", y, residual.type)
 
 
-OPERANDS_FORMAT = "$weight `,` $x"
-EPILOGUE_FORMAT = (
-    " (`bias` $bias^)? (`activation` $activation^)? (`residual` $residual^"
-    " `:` type($residual))? (`residual_after_activation` $residual_after_activation^)?"
-)
+class Epilogue(TypedDict, total=False):
+    """What is done with the elements of a product, and the schedule that it is given."""
+
+    bias: Dense | None
+    activation: ActivationAttr | None
+    residual: SSAValue | Operation | None
+    residual_after_activation: bool
+    schedule: ScheduleAttr | None
 
 
-@irdl_op_definition
-class SpmmOp(IRDLOperation):
-    """`result = activation(weight @ x + bias + residual)`, the epilogue being optional.
+def epilogue_properties(epilogue: Epilogue) -> dict[str, Attribute | None]:
+    """All but the residual, which is an operand."""
+    after = epilogue.get("residual_after_activation", False)
+    return {
+        "bias": epilogue.get("bias"),
+        "activation": epilogue.get("activation"),
+        "residual_after_activation": UnitAttr() if after else None,
+        "schedule": epilogue.get("schedule"),
+    }
 
-    With `residual_after_activation` the residual is added last, as in MobileNetV2.
+
+def image_type(weight: TensorType[Attribute], window: WindowAttr) -> TensorType[Attribute]:
+    """Of the batch of images that a convolution makes."""
+    shape = window.data.result(weight.get_shape()[0]).array_shape
+    return TensorType(weight.element_type, shape)
+
+
+class SparseProductOp(IRDLOperation, ABC):
+    """What the products of a sparse `weight` have in common. The operands of one that has more
+    come before these.
     """
-
-    name = "sparsert.spmm"
 
     weight = operand_def(TENSOR)
     x = operand_def(TENSOR)
@@ -174,6 +191,27 @@ class SpmmOp(IRDLOperation):
     result = result_def(TENSOR)
 
     traits = traits_def(Pure())
+
+    def check_epilogue(self) -> None:
+        rows = cast(TensorType[Attribute], self.weight.type).get_shape()[0]
+        check_epilogue(self.bias, self.residual, rows, self.result.type)
+
+
+OPERANDS_FORMAT = "$weight `,` $x"
+EPILOGUE_FORMAT = (
+    " (`bias` $bias^)? (`activation` $activation^)? (`residual` $residual^"
+    " `:` type($residual))? (`residual_after_activation` $residual_after_activation^)?"
+)
+
+
+@irdl_op_definition
+class SpmmOp(SparseProductOp):
+    """`result = activation(weight @ x + bias + residual)`, the epilogue being optional.
+
+    With `residual_after_activation` the residual is added last, as in MobileNetV2.
+    """
+
+    name = "sparsert.spmm"
 
     assembly_format = (
         OPERANDS_FORMAT + EPILOGUE_FORMAT + " (`schedule` $schedule^)? attr-dict"
@@ -184,36 +222,26 @@ class SpmmOp(IRDLOperation):
         self,
         weight: SSAValue | Operation,
         x: SSAValue | Operation,
-        *,
-        bias: Dense | None = None,
-        activation: ActivationAttr | None = None,
-        residual: SSAValue | Operation | None = None,
-        residual_after_activation: bool = False,
-        schedule: ScheduleAttr | None = None,
+        **epilogue: Unpack[Epilogue],
     ):
         weight, x = SSAValue.get(weight), SSAValue.get(x)
         weight_type = cast(TensorType[Attribute], weight.type)
         x_type = cast(TensorType[Attribute], x.type)
         shape = [weight_type.get_shape()[0], x_type.get_shape()[1]]
         super().__init__(
-            operands=[weight, x, residual],
-            properties={
-                "bias": bias,
-                "activation": activation,
-                "residual_after_activation": UnitAttr() if residual_after_activation else None,
-                "schedule": schedule,
-            },
+            operands=[weight, x, epilogue.get("residual")],
+            properties=epilogue_properties(epilogue),
             result_types=[TensorType(weight_type.element_type, shape)],
         )
 
     def verify_(self) -> None:
         weight = cast(TensorType[Attribute], self.weight.type)
         check_product(weight, cast(TensorType[Attribute], self.x.type), self.result.type)
-        check_epilogue(self.bias, self.residual, weight.get_shape()[0], self.result.type)
+        self.check_epilogue()
 
 
 @irdl_op_definition
-class Conv2dOp(IRDLOperation):
+class Conv2dOp(SparseProductOp):
     """`sparsert.spmm` whose x is read through a window from a batch of images (see `WindowAttr`):
     a convolution. The result is the matrix product as a batch of images in the window's layout.
 
@@ -222,17 +250,7 @@ class Conv2dOp(IRDLOperation):
 
     name = "sparsert.conv2d"
 
-    weight = operand_def(TENSOR)
-    x = operand_def(TENSOR)
-    residual = opt_operand_def(TENSOR)
     window = prop_def(WindowAttr)
-    bias = opt_prop_def(DENSE)
-    activation = opt_prop_def(ActivationAttr)
-    residual_after_activation = opt_prop_def(UnitAttr)
-    schedule = opt_prop_def(ScheduleAttr)
-    result = result_def(TENSOR)
-
-    traits = traits_def(Pure())
 
     assembly_format = (
         OPERANDS_FORMAT + " `window` $window" + EPILOGUE_FORMAT + " (`schedule` $schedule^)?"
@@ -244,33 +262,21 @@ class Conv2dOp(IRDLOperation):
         weight: SSAValue | Operation,
         x: SSAValue | Operation,
         window: WindowAttr,
-        *,
-        bias: Dense | None = None,
-        activation: ActivationAttr | None = None,
-        residual: SSAValue | Operation | None = None,
-        residual_after_activation: bool = False,
-        schedule: ScheduleAttr | None = None,
+        **epilogue: Unpack[Epilogue],
     ):
         weight = SSAValue.get(weight)
         weight_type = cast(TensorType[Attribute], weight.type)
-        shape = window.data.result(weight_type.get_shape()[0]).array_shape
         super().__init__(
-            operands=[weight, x, residual],
-            properties={
-                "window": window,
-                "bias": bias,
-                "activation": activation,
-                "residual_after_activation": UnitAttr() if residual_after_activation else None,
-                "schedule": schedule,
-            },
-            result_types=[TensorType(weight_type.element_type, shape)],
+            operands=[weight, x, epilogue.get("residual")],
+            properties={"window": window, **epilogue_properties(epilogue)},
+            result_types=[image_type(weight_type, window)],
         )
 
     def verify_(self) -> None:
         weight = cast(TensorType[Attribute], self.weight.type)
         x = cast(TensorType[Attribute], self.x.type)
         check_product(weight, x, self.result.type, self.window)
-        check_epilogue(self.bias, self.residual, weight.get_shape()[0], self.result.type)
+        self.check_epilogue()
 
 
 Product: TypeAlias = SpmmOp | Conv2dOp
