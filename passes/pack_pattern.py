@@ -11,6 +11,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 
 from sparsert_ir.building import Code, Values, constant_table, memref_of
+from sparsert_ir.column_tiles import pieces
 from sparsert_ir.cpu_functions import KERNEL
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
@@ -22,11 +23,14 @@ from sparsert_ir.dialects.sparsert import (
     lane_width,
 )
 from sparsert_ir.epilogue import RowWriter
-from sparsert_ir.errors import IRError
+from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.kernel_function import only_block
 from sparsert_ir.passes.partition import constant_weight
 from sparsert_ir.row_loops import RowLoops
 from sparsert_ir.row_packing import pack, reads_groups
+
+_MOST_LOOPS = 1024
+"""Of a kernel: seconds of work. The cost model takes panels of one row."""
 
 
 class PackPattern(ModulePass):
@@ -54,16 +58,23 @@ class PackPattern(ModulePass):
 
 
 def _check_products(kernel: func.FuncOp) -> None:
+    loops = 0
     for product in kernel.walk():
         if isinstance(product, PanelProductOp):
-            positions = product.positions
+            loops += len(product.sums) * len(pieces(lane_width(product.sums[0].type)))
             rank = cast(MemRefType[Attribute], product.x.type).get_num_dims()
-            flat = positions is None or (rank, len(positions.get_shape())) == (1, 1)
+            flat = product.positions is None or rank == 1
             if product.initial or not flat:
                 raise IRError(
-                    "sparsert-pack-pattern: expected sums that start at 0 and one position in a"
-                    " flat x for each column"
+                    "sparsert-pack-pattern: expected sums that start at 0, and positions only in a"
+                    " flat x"
                 )
+    if loops > _MOST_LOOPS:
+        raise ScheduleError(
+            "schedule: with lowering = data on a CPU, each row of a panel has loops of its own, for"
+            f" each power of two in the columns of a tile: expected at most {_MOST_LOOPS}, got"
+            f" {loops}; take a smaller rows_per_panel"
+        )
 
 
 def _pack_kernel(module: ModuleOp, kernel: func.FuncOp) -> None:
@@ -120,7 +131,7 @@ def _tables(product: PanelProductOp) -> dict[str, Dense]:
     offsets, columns, values = constant.arrays()
     sources, limit = columns, constant.shape[1]
     if product.positions is not None:
-        sources = to_numpy(product.positions)[columns]
+        sources = to_numpy(product.positions)
         limit = cast(MemRefType[Attribute], product.x.type).get_shape()[0]
     packed = pack(
         offsets,

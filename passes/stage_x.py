@@ -63,8 +63,7 @@ class StageX(ModulePass):
     def _stage(self, kernels: gpu.ModuleOp, kernel: gpu.FuncOp) -> None:
         for product in [op for op in kernel.walk() if isinstance(op, PanelProductOp)]:
             if product.tile is not None:
-                staged = _StagedProduct.of(kernel, product)
-                staged.check(self.shared_memory)
+                staged = _StagedProduct.of(kernel, product, self.shared_memory)
                 for table in staged.globals():
                     kernels.body.block.insert_op_before(table, kernel)
                 staged.write()
@@ -82,7 +81,10 @@ class _StagedProduct:
     width: int
 
     @classmethod
-    def of(cls, kernel: gpu.FuncOp, product: PanelProductOp) -> "_StagedProduct":
+    def of(
+        cls, kernel: gpu.FuncOp, product: PanelProductOp, shared_memory: int
+    ) -> "_StagedProduct":
+        """Raises ScheduleError where the buffers do not fit."""
         known = kernel.attributes.get("sparsert.schedule")
         if not isinstance(known, ScheduleAttr) or product.tile is None:
             raise IRError("sparsert-stage-x: expected a kernel with a schedule")
@@ -91,10 +93,12 @@ class _StagedProduct:
         offsets, indices, _ = constant.arrays()
         depth = constant.shape[1]
         rows = min(schedule.rows_per_stage, depth)
-        panels = to_numpy(product.panels)
-        matrix = offsets, indices, depth
-        plan = plan_stages(matrix, panels, schedule.panels_per_block, rows, schedule.stages)
         width = schedule.threads * lane_width(product.sums[0].type)
+        element_type = cast(MemRefType[AnyFloat], product.x.type).element_type
+        _check_size(schedule, rows * width * element_type.bitwidth // 8, shared_memory)
+        matrix = offsets, indices, depth
+        panels = to_numpy(product.panels)
+        plan = plan_stages(matrix, panels, schedule.panels_per_block, rows, schedule.stages)
         return cls(product, product.tile, schedule, plan, rows, width)
 
     @property
@@ -113,18 +117,6 @@ class _StagedProduct:
     @property
     def _table_type(self) -> MemRefType[Attribute]:
         return array_type(self.plan.rows.shape, i32)
-
-    def check(self, shared_memory: int) -> None:
-        """Raise ScheduleError where the buffers do not fit."""
-        rows, width = self._buffers_type.get_shape()
-        size = rows * width * self._x_type.element_type.bitwidth // 8
-        if self.schedule.staging == "bulk":
-            size += self.schedule.stages * _SIGNAL_BYTES
-        if size > shared_memory:
-            raise ScheduleError(
-                f"schedule: staged x must fit in {shared_memory} bytes of workgroup memory, got"
-                f" {size} (stages * rows_per_stage * threads * columns_per_thread * element size)"
-            )
 
     def globals(self) -> list[Operation]:
         tables: list[Operation] = [workgroup_buffer(X_STAGES, self._buffers_type)]
@@ -206,4 +198,15 @@ class _StagedProduct:
             None if product.fold is None else product.fold.value.data,
             positions=to_dense(self.plan.positions),
             initial=sums,
+        )
+
+
+def _check_size(schedule: Schedule, buffer_bytes: int, shared_memory: int) -> None:
+    """Raise ScheduleError where the buffers of all stages do not fit."""
+    signal_bytes = _SIGNAL_BYTES if schedule.staging == "bulk" else 0
+    size = schedule.stages * (buffer_bytes + signal_bytes)
+    if size > shared_memory:
+        raise ScheduleError(
+            f"schedule: staged x must fit in {shared_memory} bytes of workgroup memory, got"
+            f" {size} (stages * rows_per_stage * threads * columns_per_thread * element size)"
         )

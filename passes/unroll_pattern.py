@@ -88,9 +88,7 @@ def _unroll(product: PanelProductOp) -> None:
         panel, group = divmod(number, groups)
         begin, end = int(splits[panel, group]), int(splits[panel, group + 1])
         columns, rows, order = panel_run(offsets, indices, panels[panel], begin, end)
-        sources = columns
-        if positions is not None:
-            sources = (positions if positions.ndim == 1 else positions[panel])[columns]
+        sources = columns if positions is None else positions[order]
         sums = inner.do(
             AccumulateOp(
                 product.x,

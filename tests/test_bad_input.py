@@ -103,9 +103,9 @@ BAD_SCHEDULES: dict[str, tuple[int, Schedule]] = {
         10**7,
         Schedule(threads=32, block_order="panels"),
     ),
-    "rows_per_panel must be at most 1024, got 2147483648": (
+    "rows_per_panel must be at most 1024, got 2147483647": (
         8,
-        Schedule(lowering="data", rows_per_panel=2**31),
+        Schedule(lowering="data", rows_per_panel=2**31 - 1),
     ),
     "stages must be at most 16, got 17": (
         8,

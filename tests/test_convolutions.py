@@ -197,8 +197,8 @@ def test_padded_copy_of_each_tile_holds_every_tap_at_its_position(data: st.DataO
         present = min(tiles.lines, w.output[0] - line)
         elements = _copied(tiles, x, image, line)
         pixels = np.arange(present * w.output[1]) + line * w.output[1] + image * w.pixels
-        for k in range(w.depth):
-            taken = elements[copy.positions[k] :][: copy.columns]
+        for k, position in enumerate(copy.positions(np.arange(w.depth)).tolist()):
+            taken = elements[position:][: copy.columns]
             seen = np.zeros(tiles.lines * copy.pitch, np.int64)
             seen[: taken.size] = taken
             seen = seen.reshape(tiles.lines, copy.pitch)[:present, : w.output[1]]

@@ -84,11 +84,12 @@ def test_every_nonzero_finds_its_row_of_x_in_the_step_that_it_is_added_in(
     plan = plan_of(matrix, panels, together, per_stage, stages)
     for panel, members in enumerate(panels):
         for row in members[members >= 0]:
-            begin, end = matrix.row_offsets[row : row + 2]
-            for column in matrix.column_indices[begin:end].tolist():
+            begin, end = matrix.row_offsets[row : row + 2].tolist()
+            for nonzero in range(begin, end):
+                column = int(matrix.column_indices[nonzero])
                 splits: list[int] = plan.splits[panel].tolist()
                 step = bisect_right(splits, column) - 1
-                place: int = plan.positions[panel].tolist()[column]
+                place = int(plan.positions[nonzero])
                 assert place // per_stage == step % stages
                 copied = plan.rows[panel // together, step * per_stage + place % per_stage]
                 assert copied == column

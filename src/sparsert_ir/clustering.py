@@ -15,7 +15,7 @@ _MOST_WORK = 2**29
 _WORK_OF_A_PAIR = 16
 """Of rows, that could be traded for each other."""
 _MOST_MARKS = 2**27
-"""Bytes of marks: one for each column of each panel."""
+"""Bytes of marks: one for each column with a nonzero and each panel."""
 
 
 def clustered_panels(row_offsets: Array, column_indices: Array, rows_per_panel: int) -> IntArray:
@@ -28,10 +28,11 @@ def clustered_panels(row_offsets: Array, column_indices: Array, rows_per_panel: 
     groups of panels. Returns a table as `balanced_panels` does.
     """
     row_count = row_offsets.size - 1
-    column_count = int(column_indices.max(initial=0)) + 1
+    # Columns without a nonzero would cost marks, too.
+    used, columns = np.unique(column_indices, return_inverse=True)
     panel_count = -(-row_count // rows_per_panel)
-    work = panel_count * column_indices.size + _WORK_OF_A_PAIR * row_count**2
-    marks = panel_count * column_count
+    work = panel_count * columns.size + _WORK_OF_A_PAIR * row_count**2
+    marks = panel_count * used.size
     groups = min(panel_count, 1 + max(work // _MOST_WORK, marks // _MOST_MARKS))
     rows_of_groups = balanced_panels(
         np.diff(row_offsets), rows_per_panel * -(-panel_count // groups)
@@ -39,8 +40,8 @@ def clustered_panels(row_offsets: Array, column_indices: Array, rows_per_panel: 
     height = -(-row_count // panel_count)
     panels: list[IntArray] = []
     for rows in rows_of_groups:
-        table = _cluster(row_offsets, column_indices, rows[rows >= 0], column_count, height)
-        panels.append(swap_rows(row_offsets, column_indices, table, column_count))
+        table = _cluster(row_offsets, columns, rows[rows >= 0], used.size, height)
+        panels.append(swap_rows(row_offsets, columns, table, used.size))
     return np.concatenate(panels)
 
 

@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from sparsert_ir.building import Code, Values, array_type
 from sparsert_ir.cpu_tile_sources import Lanes, TilePlace
-from sparsert_ir.dense import Array, to_dense
+from sparsert_ir.dense import Array, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import ConstantOp, PanelProductOp, WritePanelOp
 from sparsert_ir.image_copy import TileCopy
 from sparsert_ir.image_tiles import ImageTiles
@@ -101,9 +101,10 @@ class DepthwiseImages:
 
     def _positions(self) -> Array:
         """Where the elements of a row's own channel lie in the copy of that channel alone."""
-        copy, window = self.tiles.copy, self.tiles.window
-        channel, _, _ = window.taps(np.arange(window.depth))
-        return copy.positions - channel * copy.planes * copy.plane
+        copy = self.tiles.copy
+        taps = to_numpy(self.filter.column_indices)
+        channel, _, _ = self.tiles.window.taps(taps)
+        return copy.positions(taps) - channel * copy.planes * copy.plane
 
     def sums(self, code: Code, buffer: SSAValue, column: SSAValue, panel: SSAValue) -> Values:
         op = self.product.product

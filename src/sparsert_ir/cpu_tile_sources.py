@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import AnyFloat, MemRefType, VectorType
 from xdsl.ir import Attribute, SSAValue
 
 from sparsert_ir.building import Code, Values
-from sparsert_ir.dense import to_dense
+from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import FirstColumnOp, PanelProductOp
 from sparsert_ir.image_copy import TileCopy
 from sparsert_ir.image_tiles import ImageTiles
@@ -106,10 +106,11 @@ class PaddedImages:
         code.do(func.CallOp(self._copy.name, arguments, []))
 
     def sums(self, code: Code, buffer: SSAValue, column: SSAValue, panel: SSAValue) -> Values:
-        op = self.product.product
+        op, constant = self.product.product, self.product.constant
+        positions = self.tiles.copy.positions(to_numpy(constant.column_indices))
         return code.do(
             PanelProductOp(
-                code.insert(self.product.constant.clone()),
+                code.insert(constant.clone()),
                 buffer,
                 column,
                 panel,
@@ -117,6 +118,6 @@ class PaddedImages:
                 op.panels,
                 op.splits,
                 self.lanes.type,
-                positions=to_dense(self.tiles.copy.positions, "int32"),
+                positions=to_dense(positions, "int32"),
             )
         )

@@ -35,13 +35,12 @@ class PaddedCopy:
 
     columns:   of those lines, what lies between them included: line i begins at i * pitch.
     pitch:     columns of a plane.
-    positions: for each of the K rows of the window, where its element of column 0 lies.
     """
 
+    window: Window
     down: Axis
     right: Axis
     columns: int
-    positions: Array
 
     @property
     def pitch(self) -> int:
@@ -57,16 +56,19 @@ class PaddedCopy:
         """Planes of one channel."""
         return self.down.phases.size * self.right.phases.size
 
+    def positions(self, rows: Array) -> Array:
+        """Where the elements of rows of the window lie, for column 0."""
+        down, right = self.down, self.right
+        channel, ty, tx = self.window.taps(rows)
+        plane = channel * self.planes + down.phase_of[ty] * right.phases.size + right.phase_of[tx]
+        return plane * self.plane + down.shift_of[ty] * right.size + right.shift_of[tx]
+
 
 def padded_copy(window: Window, lines: int) -> PaddedCopy:
     """The copy for so many lines (rows of an image of the result) that follow each other."""
     down, right = _axis(window, 0, lines), _axis(window, 1, window.output[1])
-    channel, ty, tx = window.taps(np.arange(window.depth))
-    phase = down.phase_of[ty] * right.phases.size + right.phase_of[tx]
-    plane = channel * (down.phases.size * right.phases.size) + phase
-    shift = down.shift_of[ty] * right.size + right.shift_of[tx]
     columns = (lines - 1) * right.size + window.output[1]
-    return PaddedCopy(down, right, columns, plane * (down.size * right.size) + shift)
+    return PaddedCopy(window, down, right, columns)
 
 
 def _axis(window: Window, axis: int, outputs: int) -> Axis:

@@ -22,6 +22,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "staging": ("none", "copy", "async", "bulk"),
 }
 """Knobs that are words, and the words."""
+_LARGEST = 2**31 - 1
+"""Of any knob, so that sums and products of knobs stay numbers that the IR can hold."""
 _CLUSTERS = (1, 2, 4, 8)
 """Blocks in a cluster; more than 8 are not to be had everywhere (`gpu_facts.CLUSTER_BLOCKS`)."""
 
@@ -101,6 +103,10 @@ class Schedule:
             if choices is None and (type(value) is not int or value < 1):
                 raise ScheduleError(
                     f"schedule: {field.name} must be a whole number of 1 or more, got {value!r}"
+                )
+            if choices is None and value > _LARGEST:
+                raise ScheduleError(
+                    f"schedule: {field.name} must be at most {_LARGEST}, got {value}"
                 )
         if self.cluster not in _CLUSTERS:
             raise ScheduleError(f"schedule: cluster must be 1, 2, 4 or 8, got {self.cluster}")

@@ -25,6 +25,7 @@ from sparsert_ir.errors import CodegenError
 
 _WIDEST_INTEGER = 64
 _ADDRESS_SPACES = (0, 1, 3, 4, 5, 7)
+_GLOBAL_SPACES = (0, 1, 3, 4)
 _LONGEST_VECTOR = 4096
 """Elements. LLVM ends the process at wider types, or takes forever."""
 ELEMENT_BYTES = {"half": 2, "bfloat": 2, "float": 4, "double": 8}
@@ -62,6 +63,14 @@ def checked_space(space: int) -> int:
     if space not in _ADDRESS_SPACES:
         known = ", ".join(map(str, _ADDRESS_SPACES))
         raise CodegenError(f"LLVM IR text: expected an address space of {known}, got {space}")
+    return space
+
+
+def global_space(space: int) -> int:
+    """`space` itself; CodegenError for one that NVPTX has no globals in: LLVM ends the process."""
+    if space not in _GLOBAL_SPACES:
+        known = ", ".join(map(str, _GLOBAL_SPACES))
+        raise CodegenError(f"LLVM IR text: expected a global in address space {known}, got {space}")
     return space
 
 

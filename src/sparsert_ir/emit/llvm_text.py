@@ -17,7 +17,7 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.emit.async_copies import ASYNC_COPIES
 from sparsert_ir.emit.function_writer import Declarations, FunctionWriter
 from sparsert_ir.emit.instructions import INSTRUCTIONS, METADATA, Emitters
-from sparsert_ir.emit.literals import array_text, checked_space, global_name, type_text
+from sparsert_ir.emit.literals import array_text, global_name, global_space, type_text
 from sparsert_ir.emit.multiply_adds import MULTIPLY_ADDS
 from sparsert_ir.errors import IRError
 
@@ -55,7 +55,7 @@ def emit_llvm(module: Operation) -> str:
 def _global(op: llvm.GlobalOp) -> str:
     kind = op.global_type
     assert isinstance(kind, llvm.LLVMArrayType)
-    space = checked_space(op.addr_space.value.data)
+    space = global_space(op.addr_space.value.data)
     align = "" if op.alignment is None else f", align {op.alignment.value.data}"
     if op.linkage.linkage.data == "external":
         # Its size is given at the launch.

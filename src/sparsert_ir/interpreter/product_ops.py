@@ -44,15 +44,13 @@ def matrix_run(
     positions: Array | None = None,
 ) -> Run:
     """The multiply-adds of one K group of one panel, in the order in which a thread adds them;
-    with `positions` the run's columns are the positions of the matrix's.
+    with `positions`, one for each nonzero, the run's columns are those.
     """
     begin, end = int(splits[panel, group]), int(splits[panel, group + 1])
     columns, rows, order = panel_run(
         matrix.row_offsets, matrix.column_indices, panels[panel], begin, end
     )
-    sources = columns
-    if positions is not None:
-        sources = (positions if positions.ndim == 1 else positions[panel])[columns]
+    sources = columns if positions is None else positions[order]
     return deal_run(sources, rows, matrix.values[order], panels.shape[1])
 
 

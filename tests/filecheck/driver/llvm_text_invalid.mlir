@@ -91,3 +91,10 @@ llvm.func @f(%x: i32) {
 llvm.func @f(%x: !llvm.ptr<64>) {
   llvm.return
 }
+
+// -----
+
+// LLVM would end the process.
+// expected-error@unknown {{LLVM IR text: expected a global in address space 0, 1, 3, 4, got 7}}
+"llvm.mlir.global"() ({
+}) {addr_space = 7 : i32, global_type = !llvm.array<4 x f32>, linkage = #llvm.linkage<"internal">, sym_name = "a"} : () -> ()

@@ -1,4 +1,4 @@
-// RUN: sparsert-opt %s -p sparsert-pack-pattern --verify-diagnostics
+// RUN: sparsert-opt %s -p sparsert-partition,sparsert-map-to-cpu,sparsert-pack-pattern --split-input-file --verify-diagnostics
 
 // expected-error@unknown {{sparsert-pack-pattern: expected one K group}}
 func.func private @f_tiles(%x: memref<4x8xf32>, %y: memref<3x8xf32>, %first: index, %last: index, %begin: index, %end: index) attributes {sparsert.kernel} {
@@ -12,4 +12,13 @@ func.func private @f_tiles(%x: memref<4x8xf32>, %y: memref<3x8xf32>, %first: ind
     }
   }
   func.return
+}
+
+// -----
+
+// expected-error@unknown {{each row of a panel has loops of its own, for each power of two in the columns of a tile: expected at most 1024, got 3072; take a smaller rows_per_panel}}
+func.func @tall(%x: tensor<40x10xf16>) -> tensor<1x10xf16> {
+  %w = sparsert.constant row_offsets dense<[0, 1]> : tensor<2xi32> column_indices dense<34> : tensor<1xi32> values dense<-2.5> : tensor<1xf16> : tensor<1x40xf16, #sparsert.csr>
+  %y = sparsert.spmm %w, %x schedule <lowering = data, rows_per_panel = 1024, columns_per_thread = 3> : tensor<1x40xf16, #sparsert.csr>, tensor<40x10xf16> -> tensor<1x10xf16>
+  func.return %y : tensor<1x10xf16>
 }

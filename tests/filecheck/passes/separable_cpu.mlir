@@ -15,7 +15,7 @@
 // CHECK: scf.for %[[CHANNEL:.*]] =
 // CHECK-NEXT: func.call @block_copy(%[[X]], %[[COPY]], %{{.*}}, %{{.*}}, %[[CHANNEL]])
 // CHECK: scf.for %[[ROW:.*]] =
-// CHECK: %[[SUM:.*]] = sparsert.panel_product %{{.*}}, %[[COPY]][%{{.*}}] positions dense<[0, 1, 2, 0, 1, 2, 6, 7, 8, 6, 7, 8, 12, 13, 14, 12, 13, 14]> : tensor<18xi32> panel %[[ROW]] {{.*}} -> vector<16xf32>
+// CHECK: %[[SUM:.*]] = sparsert.panel_product %{{.*}}, %[[COPY]][%{{.*}}] positions dense<[0, 7]> : tensor<2xi32> panel %[[ROW]] {{.*}} -> vector<16xf32>
 // CHECK: sparsert.write_panel %[[SUM]] to %[[BETWEEN]][%{{.*}}] panel %[[ROW]] panels dense<[[0], [1]]> : tensor<2x1xi32> bias dense<[6.000000e+00, 7.000000e+00]> : tensor<2xf32> activation relu
 // CHECK: scf.for %[[PANEL:.*]] = %[[FIRST]] to %[[LAST]]
 // CHECK: %[[TOTAL:.*]], %{{.*}} = sparsert.panel_product %{{.*}}, %[[BETWEEN]][%{{.*}}] panel %[[PANEL]]

@@ -29,7 +29,7 @@
 // CHECK: arith.remui %[[AHEAD]]
 // CHECK: sparsert.async_copy %[[X]]
 // CHECK: sparsert.async_commit
-// CHECK: sparsert.panel_product %[[W]], %[[STAGES]][%[[PLACE]]] positions dense<{{\[\[}}0, 0, 1, 0], [0, 0, 0, 1]]> : tensor<2x4xi32> panel %{{.*}} group %[[STEP]] from %[[A]], %[[B]] : f32, f32 panels {{.*}} splits dense<{{\[\[}}0, 2, 4], [0, 3, 4]]>
+// CHECK: sparsert.panel_product %[[W]], %[[STAGES]][%[[PLACE]]] positions dense<[0, 1, 0, 1]> : tensor<4xi32> panel %{{.*}} group %[[STEP]] from %[[A]], %[[B]] : f32, f32 panels {{.*}} splits dense<{{\[\[}}0, 2, 4], [0, 3, 4]]>
 // CHECK: scf.if
 // CHECK: sparsert.write_panel
 
@@ -77,10 +77,22 @@ func.func @apart(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
 // CHECK: arith.cmpi ult
 // CHECK: sparsert.async_copy {{.*}} x 2
 // CHECK: sparsert.async_wait 1
-// CHECK: sparsert.panel_product {{.*}} positions dense<{{\[\[}}0, 0, 1, 2], [0, 0, 1, 2]]> {{.*}} splits dense<{{\[\[}}0, 3, 4], [0, 3, 4]]> : tensor<2x3xi32> : {{.*}} -> vector<2xf32>, vector<2xf32>
+// CHECK: sparsert.panel_product {{.*}} positions dense<[0, 1, 0, 2]> {{.*}} splits dense<{{\[\[}}0, 3, 4], [0, 3, 4]]> : tensor<2x3xi32> : {{.*}} -> vector<2xf32>, vector<2xf32>
 
 func.func @together(%x: tensor<4x6xf32>) -> tensor<3x6xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 0, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
   %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, threads = 2, columns_per_thread = 2, panels_per_block = 2, staging = async, stages = 3, rows_per_stage = 2> panels dense<[[0, -1], [1, 2]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x6xf32> -> tensor<3x6xf32>
   func.return %0 : tensor<3x6xf32>
+}
+
+// However many rows x has, the work and the tables are those of the nonzeros.
+
+// CHECK-LABEL: gpu.module @wide_kernels
+// CHECK-DAG: sym_name = "staged_rows", type = memref<1x2xi32>, initial_value = dense<{{\[\[}}7, 268435455]]>
+// CHECK: sparsert.panel_product {{.*}} positions dense<[0, 1, 1]> : tensor<3xi32> {{.*}} splits dense<{{\[\[}}0, 268435456]]>
+
+func.func @wide(%x: tensor<268435456x4xf32>) -> tensor<2x4xf32> {
+  %w = sparsert.constant row_offsets dense<[0, 2, 3]> : tensor<3xi32> column_indices dense<[7, 268435455, 268435455]> : tensor<3xi32> values dense<[1.0, 2.0, 3.0]> : tensor<3xf32> : tensor<2x268435456xf32, #sparsert.csr>
+  %0 = sparsert.tiled_spmm %w, %x schedule <rows_per_panel = 2, threads = 4, staging = async, stages = 2, rows_per_stage = 2> panels dense<[[0, 1]]> : tensor<1x2xi32> splits dense<[[0, 268435456]]> : tensor<1x2xi32> : tensor<2x268435456xf32, #sparsert.csr>, tensor<268435456x4xf32> -> tensor<2x4xf32>
+  func.return %0 : tensor<2x4xf32>
 }

@@ -92,12 +92,11 @@ class PtrAccumulateOp(IRDLOperation):
         super().__init__(operands=[x, guards, initial], properties=properties, result_types=[lanes])
 
     def verify_(self) -> None:
-        width = lane_width(self.sums[0].type) if self.sums else 1
-        _check_pointers(self.x, width)
+        check_sums(self.sums)
+        _check_pointers(self.x, lane_width(self.sums[0].type))
         check_positive(self.fold, "fold")
         guarded = self.guard_numbers is not None
         check_run(self.offsets, self.rows, self.values, len(self.sums), nonnegative=not guarded)
-        check_sums(self.sums)
         check_initial(self.initial, self.sums)
         if self.guard_numbers is not None:
             check_guards(self.guard_numbers, self.values, len(self.guards), len(self.x))

@@ -48,6 +48,7 @@ from sparsert_ir.dialects.sparsert.checks import (
     check_tiling,
     expect,
 )
+from sparsert_ir.dialects.sparsert.tensor import ConstantOp
 
 
 @irdl_op_definition
@@ -243,8 +244,8 @@ class PanelProductOp(IRDLOperation):
                of weight[panels[panel][r], k] * x[k, column...]`, in ascending order of k.
     Rows of -1 give 0. If lanes of f16 x are summed in f32, `fold` says how many products are first
     added in f16 (1: none). With `positions`, x holds other rows, or rows elsewhere: one number for
-    each k, or for each panel and k. Where x has one dimension, `x[k, column...]` is then
-    `x[positions[k] + column...]`, else it is `x[positions[k], column...]`.
+    each nonzero of the weight, in its order. Where x has one dimension, `x[k, column...]` is then
+    `x[position + column...]`, else it is `x[position, column...]`.
 
     `from` are sums of the panel to go on from, instead of 0. `tile` is the first of the columns
     that the block computes together, where `sparsert-stage-x` is to stage them.
@@ -317,14 +318,18 @@ class PanelProductOp(IRDLOperation):
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
         check_sums(self.sums)
         if self.positions is not None:
-            shape = self.positions.get_shape()
-            per_panel = (self.panels.get_shape()[0], columns)
-            known = shape in ((columns,), per_panel)
-            expect(known, "positions of shape", f"{(columns,)} or {per_panel}", shape)
-            check_element_type(self.positions, "positions")
-            lowest = int(to_numpy(self.positions).min(initial=0))
-            expect(lowest >= 0, "positions of at least", 0, lowest)
-            expect(self.window is None, "positions without", "a window", "one")
+            self._check_positions(self.positions)
+
+    def _check_positions(self, positions: Dense) -> None:
+        expect(self.window is None, "positions without", "a window", "one")
+        rank = len(positions.get_shape())
+        expect(rank == 1, "positions of rank", 1, rank)
+        check_element_type(positions, "positions")
+        lowest = int(to_numpy(positions).min(initial=0))
+        expect(lowest >= 0, "positions of at least", 0, lowest)
+        if isinstance(self.weight.owner, ConstantOp):
+            nonzeros, given = self.weight.owner.values.get_shape(), positions.get_shape()
+            expect(given == nonzeros, "as many positions as values:", nonzeros, given)
 
 
 @irdl_op_definition

@@ -15,6 +15,11 @@
 
 // -----
 
+// expected-error@+1 {{schedule: fold_length must be at most 2147483647, got 9223372036854775808}}
+"func.func"() {s = #sparsert.schedule<accumulation = folded, fold_length = 9223372036854775808>} : () -> ()
+
+// -----
+
 // expected-error@+1 {{schedule: threads must be a whole number of 1 or more, got 'many'}}
 "func.func"() {s = #sparsert.schedule<threads = many>} : () -> ()
 

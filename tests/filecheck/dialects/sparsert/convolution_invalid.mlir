@@ -114,8 +114,17 @@ func.func @f(%x: memref<1x2x5x6xf32>, %i: index) {
 // -----
 
 func.func @f(%w: tensor<1x2xf32, #sparsert.csr>, %x: memref<9xf32>, %i: index) {
-  // expected-error@+1 {{'sparsert.panel_product': expected positions of shape (2,) or (1, 2), got (1,)}}
-  %s = sparsert.panel_product %w, %x[%i] positions dense<4> : tensor<1xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<9xf32> -> f32
+  // expected-error@+1 {{'sparsert.panel_product': expected positions of rank 1, got 2}}
+  %s = sparsert.panel_product %w, %x[%i] positions dense<4> : tensor<1x2xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<9xf32> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%x: memref<9xf32>, %i: index) {
+  %w = sparsert.constant row_offsets dense<[0, 1]> : tensor<2xi32> column_indices dense<1> : tensor<1xi32> values dense<2.0> : tensor<1xf32> : tensor<1x2xf32, #sparsert.csr>
+  // expected-error@+1 {{'sparsert.panel_product': expected as many positions as values: (1,), got (2,)}}
+  %s = sparsert.panel_product %w, %x[%i] positions dense<4> : tensor<2xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<9xf32> -> f32
   func.return
 }
 

@@ -8,6 +8,14 @@ func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
 
 // -----
 
+func.func @f(%x: !llvm.ptr<1>) {
+  // expected-error@+1 {{'sparsert.ptr_accumulate': expected a lane such as vector<4xf32>, got vector<f32>}}
+  %a = sparsert.ptr_accumulate %x f32 offsets dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : !llvm.ptr<1> -> vector<f32>
+  func.return
+}
+
+// -----
+
 func.func @f(%x: !llvm.ptr<1>, %s: f32, %t: f16) {
   // expected-error@+1 {{'sparsert.ptr_accumulate': expected rows in [0, 2), got [0, 2]}}
   %a:2 = sparsert.ptr_accumulate %x f32 offsets dense<[0, 3]> : tensor<2xi32> rows dense<[0, 2]> : tensor<2xi32> values dense<1.0> : tensor<2xf32> : !llvm.ptr<1> -> f32, f32

@@ -30,10 +30,10 @@ func.func @whole_rows(%x: memref<4x8xf32>, %s: memref<6x4xf32, 3 : i64>, %b: mem
 // CHECK-LABEL: func.func @going_on
 // CHECK-SAME: (%[[W:.*]]: tensor<1x2xf32, #sparsert.csr>, %[[X:.*]]: memref<4x8xf32>, %[[A:.*]]: f32, %[[I:.*]]: index)
 func.func @going_on(%w: tensor<1x2xf32, #sparsert.csr>, %x: memref<4x8xf32>, %a: f32, %i: index) {
-  // CHECK: %[[B:.*]] = sparsert.panel_product %[[W]], %[[X]][%[[I]]] positions dense<{{\[\[}}3, 0]]> : tensor<1x2xi32> panel %[[I]] group %[[I]] from %[[A]] : f32 panels
+  // CHECK: %[[B:.*]] = sparsert.panel_product %[[W]], %[[X]][%[[I]]] positions dense<[3, 0]> : tensor<2xi32> panel %[[I]] group %[[I]] from %[[A]] : f32 panels
   // CHECK: sparsert.panel_product %[[W]], %[[X]][%[[I]]] tile %[[I]] panel %[[I]] group %[[I]] panels
   // CHECK: sparsert.accumulate %[[X]][%[[I]]] from %[[B]] : f32 columns
-  %b = sparsert.panel_product %w, %x[%i] positions dense<[[3, 0]]> : tensor<1x2xi32> panel %i group %i from %a : f32 panels dense<0> : tensor<1x1xi32> splits dense<[[0, 1, 2]]> : tensor<1x3xi32> : tensor<1x2xf32, #sparsert.csr>, memref<4x8xf32> -> f32
+  %b = sparsert.panel_product %w, %x[%i] positions dense<[3, 0]> : tensor<2xi32> panel %i group %i from %a : f32 panels dense<0> : tensor<1x1xi32> splits dense<[[0, 1, 2]]> : tensor<1x3xi32> : tensor<1x2xf32, #sparsert.csr>, memref<4x8xf32> -> f32
   %c = sparsert.panel_product %w, %x[%i] tile %i panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<4x8xf32> -> f32
   %d = sparsert.accumulate %x[%i] from %b : f32 columns dense<3> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<2.0> : tensor<1xf32> : memref<4x8xf32> -> f32
   func.return

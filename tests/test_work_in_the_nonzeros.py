@@ -1,0 +1,87 @@
+"""Compiling costs what the nonzeros cost, however many columns the matrix has."""
+
+import tracemalloc
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from random_layers import CPU_CODE, CPU_DATA, GPU, GPU_DATA, passes_before_llvm
+
+from sparsert_ir import Schedule
+from sparsert_ir.context import make_context
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.frontend import Layer, build_module
+from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.window import Window
+from sparsert_ir.x_stages import plan_stages
+
+DEPTH = 2**28
+MOST_BYTES = 2**25
+COLUMNS = np.array([7, 2**20, DEPTH - 1, 0, DEPTH - 1, 99, DEPTH // 2], np.int32)
+
+
+IMAGES = Window(batch=1, channels=DEPTH, image=(2, 2), kernel=(1, 1))
+
+
+def _layer(schedule: Schedule, window: Window | None) -> Layer:
+    offsets = np.array([0, 3, 3, 5, 7], np.int32)
+    values = np.arange(1, 8, dtype=np.float32)
+    matrix = SparseMatrix(offsets, COLUMNS, values, (4, DEPTH))
+    return Layer(matrix=matrix, columns=4, window=window, schedule=schedule)
+
+
+def _peak_bytes(pipeline: str, layer: Layer) -> int:
+    """Memory that the passes take; checks that they leave valid IR."""
+    module, context = build_module(layer), make_context()
+    tracemalloc.start()
+    try:
+        for each in passes_before_llvm(pipeline):
+            each.apply(context, module)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    module.verify()
+    return peak
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "knobs"),
+    [
+        (GPU, {}),
+        (GPU, {"permutation": "clustered"}),
+        (GPU, {"k_groups": 4}),
+        (GPU, {"cluster": 4, "k_groups": 2}),
+        (GPU, {"staging": "async", "rows_per_stage": 4, "threads": 32}),
+        (GPU, {"staging": "bulk", "rows_per_stage": 4, "threads": 32, "panels_per_block": 2}),
+        (CPU_CODE, {}),
+        (CPU_CODE, {"permutation": "clustered", "columns_per_thread": 4}),
+        (CPU_CODE, {"staging": "copy", "columns_per_thread": 4}),
+        (CPU_DATA, {"lowering": "data", "columns_per_thread": 4}),
+    ],
+)
+def test_columns_without_nonzeros_cost_nothing(pipeline: str, knobs: dict[str, Any]) -> None:
+    schedule = replace(Schedule(rows_per_panel=2), **knobs)
+    assert _peak_bytes(pipeline, _layer(schedule, None)) < MOST_BYTES
+
+
+@pytest.mark.parametrize("pipeline", [GPU, CPU_CODE, CPU_DATA])
+def test_channels_without_nonzeros_cost_nothing(pipeline: str) -> None:
+    lowering = "data" if pipeline == CPU_DATA else "code"
+    schedule = Schedule(lowering=lowering, rows_per_panel=2)
+    assert _peak_bytes(pipeline, _layer(schedule, IMAGES)) < MOST_BYTES
+
+
+@pytest.mark.parametrize("window", [None, IMAGES])
+def test_streams_of_so_many_rows_of_x_are_refused(window: Window | None) -> None:
+    with pytest.raises(ScheduleError, match="each of which has code of its own"):
+        _peak_bytes(GPU_DATA, _layer(Schedule(lowering="data", rows_per_panel=2), window))
+
+
+def test_a_table_of_staged_rows_beyond_the_limit_is_refused_before_it_is_made() -> None:
+    rows = 2**12
+    offsets = np.arange(rows + 1, dtype=np.int32)
+    indices = np.zeros(rows, np.int32)
+    panels = np.arange(rows, dtype=np.int32).reshape(-1, 1)
+    with pytest.raises(ScheduleError, match="taller panels, more panels_per_block or a smaller"):
+        plan_stages((offsets, indices, DEPTH), panels, 1, 2**13, 2)
