@@ -76,6 +76,7 @@ class ChooseSchedule(ModulePass):
     stages: int | None = None
     rows_per_stage: int | None = None
     column_groups: int | None = None
+    panels_per_warp: int | None = None
     launch: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:

@@ -61,6 +61,7 @@ _FRAGMENTS = (
 _KNOBS = (
     "rows_per_panel", "k_groups", "columns_per_thread", "threads", "column_tiles",
     "panels_per_block", "fold_length", "cluster", "chains", "chunk", "stages", "column_groups",
+    "panels_per_warp",
     *_KNOB_WORDS,
 )
 # fmt: on

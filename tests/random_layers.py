@@ -167,6 +167,7 @@ def data_schedules(draw: st.DrawFn, dtype: str) -> Schedule:
         threads=draw(st.sampled_from((32, 64, 128, 256))),
         chunk=draw(st.sampled_from((1, 2, 4, 8))),
         stages=draw(st.integers(1, 4)),
+        panels_per_warp=draw(st.integers(1, 4)),
         stores=draw(st.sampled_from(("cached", "streaming"))),
         accumulation="f32" if dtype != "f32" else draw(st.sampled_from(("plain", "f32"))),
         launch=draw(st.sampled_from(("serial", "overlapped"))),
@@ -265,12 +266,15 @@ def stages(layer: Layer, pipeline: str) -> Iterator[tuple[str, ModuleOp]]:
 
 
 def _rows_of_x(layer: Layer, rows: int) -> int:
-    """Bytes of so many rows in shared memory, one of them of zeros; at least a 16-byte piece."""
+    """Bytes of so many rows in shared memory, one of them of zeros; whole 16-byte pieces."""
     schedule = layer.schedule
     if schedule is None:
         return 48
+    if schedule.panels_per_warp > 1:
+        rows = layer.matrix.shape[1] + 1  # all of x
     columns = schedule.columns_per_thread * schedule.column_groups
-    return max(16, rows * columns * numpy_type(layer.dtype).itemsize)
+    byte_count = rows * columns * numpy_type(layer.dtype).itemsize
+    return -(-byte_count // 16) * 16
 
 
 def run(module: ModuleOp, name: str, arguments: list[Array], order_seed: int | None = 0) -> Array:

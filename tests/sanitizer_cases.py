@@ -110,6 +110,7 @@ DATA: dict[str, dict[str, Any]] = {
     "eight columns, two groups": {"columns_per_thread": 8, "column_groups": 2},
     "sixteen columns": {"columns_per_thread": 16},
     "32 groups": {"rows_per_panel": 1, "column_groups": 32},
+    "panels one after another": {"threads": 32, "panels_per_warp": 3, "columns_per_thread": 4},
     "streamed": {"stores": "streaming", "columns_per_thread": 4},
     "overlapped": {"launch": "overlapped", "columns_per_thread": 4},
 }

@@ -77,6 +77,8 @@ KNOBS: dict[str, dict[str, Any]] = {
     "four groups of eight": {"columns_per_thread": 8, "column_groups": 4},
     "eight groups of two": {"columns_per_thread": 2, "column_groups": 8},
     "32 groups": {"rows_per_panel": 1, "column_groups": 32},
+    "panels one after another": {"threads": 64, "panels_per_warp": 2},
+    "many panels in turn": {"rows_per_panel": 1, "threads": 32, "panels_per_warp": 9},
     "streamed": {"stores": "streaming", "columns_per_thread": 4},
 }
 

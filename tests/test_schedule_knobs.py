@@ -31,6 +31,7 @@ OTHER_VALUES: dict[str, Any] = {
     "stages": 2,
     "rows_per_stage": 8,
     "column_groups": 2,
+    "panels_per_warp": 2,
     "launch": "overlapped",
 }
 LOWERINGS = ("code", "data")

@@ -102,6 +102,15 @@ class Code:
         inner.do_nothing()
         self._builder.insert(scf.IfOp(condition, [], Region(block)))
 
+    def either(self, condition: SSAValue, yes: Callable[["Code"], Values], no: Values) -> Values:
+        """`scf.if` whose results are those of `yes`, or the values `no`."""
+        then, otherwise = Block(), Block()
+        inner = Code(then)
+        inner.end_with(yes(inner))
+        Code(otherwise).end_with(no)
+        kinds = [value.type for value in no]
+        return self.do(scf.IfOp(condition, kinds, Region(then), Region(otherwise)))
+
     def do_nothing(self) -> None:
         """End a region that yields nothing."""
         self._builder.insert(scf.YieldOp())

@@ -66,6 +66,8 @@ class Schedule:
     rows_per_stage:     code on a GPU with staging only: rows of x in one buffer.
     column_groups:      data on a GPU only: lanes of a warp that share a nonzero, each with its own
                         `columns_per_thread` columns.
+    panels_per_warp:    data on a GPU only: panels that a warp computes one after another, while the
+                        x that its block has staged stays in shared memory.
     launch:             GPU only: "overlapped" lets the kernel start while the one before it on the
                         stream still runs; it waits before it touches x, the residual or y (sm_90
                         and later: programmatic dependent launch).
@@ -90,6 +92,7 @@ class Schedule:
     stages: int = 4
     rows_per_stage: int = 32
     column_groups: int = 1
+    panels_per_warp: int = 1
     launch: Literal["serial", "overlapped"] = "serial"
 
     def __post_init__(self) -> None:

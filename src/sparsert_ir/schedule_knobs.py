@@ -27,7 +27,7 @@ _OF_CODE_ON_GPUS = (
 _OF_STAGED_CODE = ("stages", "rows_per_stage")
 _KNOBS = {
     ("gpu", "code"): (*_ON_GPUS, *_OF_CODE_ON_GPUS),
-    ("gpu", "data"): (*_ON_GPUS, "chunk", "stages", "column_groups"),
+    ("gpu", "data"): (*_ON_GPUS, "chunk", "stages", "column_groups", "panels_per_warp"),
     ("cpu", "code"): (*_EVERYWHERE, "permutation", "staging"),
     ("cpu", "data"): (*_EVERYWHERE, "staging", "chains"),
 }

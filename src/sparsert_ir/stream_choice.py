@@ -24,6 +24,12 @@ def tile_columns(schedule: Schedule) -> int:
     return schedule.columns_per_thread * schedule.column_groups
 
 
+def block_count(layout: StreamLayout, schedule: Schedule) -> int:
+    """Blocks that share the panels."""
+    warps = sum(layout.panels) // (schedule.threads // WARP)
+    return -(-warps // schedule.panels_per_warp)
+
+
 def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamLayout, IntArray]:
     """The layout that a schedule asks for, and the row of each slot (-1 for none); as few slices
     of x as fit in shared memory.
@@ -44,6 +50,11 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamL
             f"schedule: with lowering = data, expected x in at most {_MOST_SLICES} slices of"
             f" {usable} bytes, got {slices}, each of which has code of its own; use fewer"
             " columns_per_thread or column_groups"
+        )
+    if slices > 1 and schedule.panels_per_warp > 1:
+        raise ScheduleError(
+            "schedule: with panels_per_warp > 1 all of x stays in shared memory: expected K of at"
+            f" most {rows}, got {depth}; use fewer columns_per_thread or column_groups"
         )
     order = to_numpy(product.product.panels).ravel()
     dealt = warp_panels(
