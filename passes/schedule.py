@@ -21,6 +21,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.separable_schedules import default_separable
 
@@ -113,4 +114,11 @@ class ChooseSchedule(ModulePass):
         columns = x.get_shape()[1]
         if self.target == "cpu":
             return default_cpu_schedule((rows, depth), columns, dtype, nonzeros, lowering)
-        return default_gpu_schedule((rows, depth), columns, dtype, nonzeros, lowering)
+        return default_gpu_schedule(
+            (rows, depth),
+            columns,
+            dtype,
+            nonzeros,
+            lowering,
+            shared_memory=STATIC_SHARED_MEMORY,  # what the mapping passes use unless told otherwise
+        )

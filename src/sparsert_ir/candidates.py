@@ -217,6 +217,7 @@ def data_neighbours(schedule: Schedule, columns: int) -> list[Schedule]:
         "chunk": (1, 8),
         "stages": (1, 16),
         "threads": (WARP, BLOCK_THREADS),
+        "panels_per_warp": (2, 16),  # from 1 on only where all of x fits in shared memory
         "column_groups": (1, WARP // schedule.rows_per_panel),
         "columns_per_thread": (1, min(16, 2 * columns - 1)),
     }

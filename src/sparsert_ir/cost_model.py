@@ -89,12 +89,23 @@ def default_gpu_schedule(
     nonzeros: int | None = None,
     lowering: Lowering = "code",
     architecture: str = "sm_80",
+    shared_memory: int | None = None,
 ) -> Schedule:
-    """A schedule for `y[M, N] = W[M, K] @ x[K, N]` on a GPU."""
+    """A schedule for `y[M, N] = W[M, K] @ x[K, N]` on a GPU.
+
+    shared_memory: bytes that a block has; None: what the architecture gives.
+    """
     overlap = architecture_number(architecture) >= OVERLAP_FROM
     if lowering == "data":
         count = shape[0] * shape[1] if nonzeros is None else nonzeros
-        schedule = data_schedule(shape, count, columns, dtype)
+        schedule = data_schedule(
+            shape,
+            count,
+            columns,
+            dtype,
+            multiprocessors=limits_of(architecture).multiprocessors,
+            shared_memory=shared_memory or shared_memory_of(architecture),
+        )
         return replace(schedule, launch="overlapped" if overlap else "serial")
     return code_schedule(
         shape,

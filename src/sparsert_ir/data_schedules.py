@@ -1,5 +1,7 @@
 """Which schedule to use on a GPU when the matrix is data and the user gives none."""
 
+from dataclasses import replace
+
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.schedule import Schedule
@@ -13,35 +15,49 @@ _LONG_ROW = 800
 _VERY_LONG_ROW = 1200
 _LARGE_SLICE = 16 * 1024
 """Bytes of x that more warps of a block should share."""
-_SHARED_BY_TWO_BLOCKS = 110 * 1024
-"""Bytes of shared memory of a block beyond which a multiprocessor holds only one."""
+_LONG_CHUNKS_SLICE, _ONE_BLOCK_SLICE = 64 * 1024, 110 * 1024
+"""Bytes of x from which four columns are better read in long chunks; of which a multiprocessor
+holds only one block's."""
 _ENOUGH_BLOCKS = 120
 """About one for each multiprocessor; half as many where each stages much of x."""
+_WARPS_OF_ONE_TURN, _MOST_WARPS = 16, 28
+"""Of a block that a multiprocessor has alone: beyond the first it is better to take turns."""
 
 
-def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: str) -> Schedule:
+def data_schedule(
+    shape: tuple[int, int],
+    nonzeros: int,
+    columns: int,
+    dtype: str,
+    *,
+    multiprocessors: int,
+    shared_memory: int,
+) -> Schedule:
     """For an M x K matrix times K x `columns`: what was fastest on an H200 for N = 1 to 16 (see
     docs/data-lowering.md).
+
+    shared_memory: bytes that a block can have.
     """
     element_bytes = ELEMENT_BYTES[dtype]
     width = _power_of_two(min(columns, _WIDEST_GATHER // element_bytes))
     groups = min(_WIDEST_TILE // width, _power_of_two(-(-columns // width)))
     row_length = nonzeros / shape[0]
-    long = row_length > _LONG_ROW and width > 1 and groups == 1
-    rows, chunk = (4, 8) if long else (2, 4)
-    if groups > 1 and row_length > _VERY_LONG_ROW:
+    slice_bytes = shape[1] * width * groups * element_bytes
+    chunk, rows = 4, 2
+    if groups > 1 and row_length > _VERY_LONG_ROW and slice_bytes < shared_memory:
         chunk = 8
+    if groups == 1 and width * element_bytes == _WIDEST_GATHER // 2:
+        chunk = 8 if slice_bytes > _LONG_CHUNKS_SLICE else 4
     while rows * groups < WARP and row_length < 2 * chunk * WARP / (rows * groups):
         rows *= 2
     warps = -(-shape[0] // rows) * -(-columns // (width * groups))
-    most, enough = 256, _ENOUGH_BLOCKS
-    slice_bytes = shape[1] * width * groups * element_bytes
-    if slice_bytes > _SHARED_BY_TWO_BLOCKS or (width == 1 and slice_bytes > _LARGE_SLICE):
-        most = 512
+    most, enough = 512, _ENOUGH_BLOCKS
+    if width == 1 and slice_bytes <= _LARGE_SLICE:
+        most = 256
     if groups > 1:
         narrow = columns * element_bytes % _WIDEST_GATHER != 0
         most, enough = 1024 if narrow else 512, _ENOUGH_BLOCKS // 2
-    return Schedule(
+    schedule = Schedule(
         lowering="data",
         rows_per_panel=rows,
         columns_per_thread=width,
@@ -50,6 +66,28 @@ def data_schedule(shape: tuple[int, int], nonzeros: int, columns: int, dtype: st
         chunk=chunk,
         stages=4,
         accumulation=default_accumulation(dtype),
+    )
+    one_tile = columns <= width * groups
+    fits = slice_bytes + width * groups * element_bytes <= shared_memory
+    if one_tile and fits and warps > multiprocessors * _WARPS_OF_ONE_TURN:
+        return _walking(schedule, shape[0], row_length, multiprocessors)
+    return schedule
+
+
+def _walking(schedule: Schedule, rows: int, row_length: float, multiprocessors: int) -> Schedule:
+    """One block for each multiprocessor, whose warps take panels in turn; x is staged once."""
+    height, chunk = schedule.rows_per_panel, 4
+    if schedule.column_groups == 1 and schedule.columns_per_thread > 1:
+        height = max(height, 4)
+        chunk = 8 if row_length > _LONG_ROW else 4
+    each = -(-rows // height) / multiprocessors
+    turns = max(2, -(-int(each) // _MOST_WARPS))
+    return replace(
+        schedule,
+        rows_per_panel=height,
+        chunk=chunk,
+        threads=WARP * min(_MOST_WARPS, -int(-each // turns)),
+        panels_per_warp=turns,
     )
 
 

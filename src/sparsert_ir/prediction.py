@@ -163,7 +163,7 @@ def _data_parts(schedule: Schedule, product: Product, limits: GpuLimits) -> dict
     width, groups = schedule.columns_per_thread, schedule.column_groups
     tiles = math.ceil(product.columns / (width * groups))
     warps = math.ceil(rows / schedule.rows_per_panel)
-    blocks = tiles * math.ceil(warps * WARP / schedule.threads)
+    blocks = tiles * math.ceil(warps * WARP / schedule.threads / schedule.panels_per_warp)
     busiest = math.ceil(blocks / limits.multiprocessors)
     clocks_per_us = limits.clock_ghz * 1e3
     piece = math.gcd(product.columns * element, width * groups * element, _PIECE_BYTES)
