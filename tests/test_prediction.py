@@ -8,6 +8,7 @@ import pytest
 
 from sparsert_ir.candidates import best_candidates, gpu_candidates, neighbours
 from sparsert_ir.cost_model import gpu_schedule_for
+from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.limits import GPUS, floor_us, limits_of
 from sparsert_ir.matrix import SparseMatrix
@@ -15,6 +16,15 @@ from sparsert_ir.prediction import Product, predict_dense_us, predict_us
 from sparsert_ir.schedule import Schedule
 
 PRODUCT = Product((512, 512), 26214, 196, "f32")
+
+
+def test_every_architecture_that_we_compile_for_has_limits_and_default_schedules() -> None:
+    assert set(GPUS) == set(ARCHITECTURES)
+    matrix = SparseMatrix.of(np.eye(64, dtype=np.float32), "f32")
+    for architecture in ARCHITECTURES:
+        for lowering in ("code", "data"):
+            chosen = gpu_schedule_for(matrix, 16, "f32", lowering, architecture)
+            assert chosen.lowering == lowering
 
 
 @pytest.mark.parametrize("architecture", GPUS)
