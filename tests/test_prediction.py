@@ -20,7 +20,7 @@ PRODUCT = Product((512, 512), 26214, 196, "f32")
 
 def test_every_architecture_that_we_compile_for_has_limits_and_default_schedules() -> None:
     assert set(GPUS) == set(ARCHITECTURES)
-    matrix = SparseMatrix.of(np.eye(64, dtype=np.float32), "f32")
+    matrix = SparseMatrix.of(np.eye(64, dtype=np.float32))
     for architecture in ARCHITECTURES:
         for lowering in ("code", "data"):
             chosen = gpu_schedule_for(matrix, 16, "f32", lowering, architecture)
