@@ -1,10 +1,12 @@
 """Whole pruned networks on a GPU, one image: torch eager and compiled, and sparse kernels.
 
     python benchmarks/networks.py --network mobilenet-v1 --seconds 500 --output results/networks
-    python benchmarks/networks.py --network resnet-50 --modes tf32 f16 --no-compile
+    python benchmarks/networks.py --seconds 230 --no-compile
 
 Each way of running is compared with float64 first. Times are medians: "launched" by torch call by
-call, which the host limits; "graph": replayed from a CUDA graph.
+call, which the host limits; "graph": replayed from a CUDA graph. Sparse kernels are compiled in
+parallel processes, once for f32 and TF32. No network may take more than an equal share of the time
+that is left; what a share left out is in the table, with the reason. Nothing is downloaded.
 """
 
 import argparse
@@ -36,6 +38,8 @@ _TOLERANCE = {"f32": 1e-4, "tf32": 2e-2, "f16": 5e-2}
 """Of the largest element of the result in float64."""
 _CALLS = 30
 _SECONDS_FOR_COMPILING = 60.0
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_ALARMS = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ class OutOfTimeError(Exception):
 
 @contextmanager
 def limited(seconds: float) -> Generator[None]:
-    """Raise OutOfTimeError inside the `with` after so many seconds."""
+    """Raise OutOfTimeError inside the `with` after so many seconds, and again where that was taken
+    for an error of something else.
+    """
 
     def stop(*_: object) -> None:
         raise OutOfTimeError(f"out of time after {seconds:.0f} s")
@@ -79,7 +85,7 @@ def limited(seconds: float) -> Generator[None]:
     if seconds < 1:
         raise OutOfTimeError("out of time")
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _SECONDS_BETWEEN_ALARMS)
     try:
         yield
     finally:
@@ -89,34 +95,52 @@ def limited(seconds: float) -> Generator[None]:
 
 @dataclass(frozen=True)
 class Way:
-    """How a network is run: `make` gives a callable, from a model and an image on the GPU."""
+    """How a network is run: `make` gives a callable and what to note about it, from a model and an
+    image on the GPU, and a list that keeps what later ways may use again.
+    """
 
     name: str
-    make: Callable[[Any, Any], tuple[Callable[[Any], Any], str]]
+    make: Callable[[Any, Any, list[Any]], tuple[Callable[[Any], Any], str]]
     channels_last: bool = False
     compiles: bool = False
 
 
-def _eager(model: Any, image: Any) -> tuple[Callable[[Any], Any], str]:
+def _eager(model: Any, image: Any, kept: list[Any]) -> tuple[Callable[[Any], Any], str]:
     return model, ""
 
 
-def _compiled(model: Any, image: Any) -> tuple[Callable[[Any], Any], str]:
+def _compiled(model: Any, image: Any, kept: list[Any]) -> tuple[Callable[[Any], Any], str]:
     return torch.compile(model), ""
 
 
-def _sparse(model: Any, image: Any) -> tuple[Any, str]:
+def _sparse(model: Any, image: Any, kept: list[Any]) -> tuple[Any, str]:
+    """Layers that live share their kernels with equal ones: so nothing is compiled twice."""
     library: Any = import_module("sparsert_ir.torch")
     begin = time.perf_counter()
     fast, report = library.sparsify(model, example_inputs=(image,))
-    kernels = library.prepare(fast, image)
-    seconds = time.perf_counter() - begin
     print(report, flush=True)
+    kernels = library.prepare(fast, image, progress=told_now_and_then(begin))
+    seconds = time.perf_counter() - begin
+    kept.append(fast)
     return fast, f"{len(report.taken)} sparse layers, {kernels} kernels in {seconds:.0f} s"
 
 
-def _sparse_compiled(model: Any, image: Any) -> tuple[Callable[[Any], Any], str]:
-    fast, note = _sparse(model, image)
+def told_now_and_then(begin: float) -> Callable[[int, int], None]:
+    """Prints how many kernels there are: the first, the last, and one line each ten seconds."""
+    last = begin
+
+    def tell(done: int, count: int) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if done in (1, count) or now - last > _SECONDS_BETWEEN_LINES:
+            last = now
+            print(f"  {done} of {count} kernels after {now - begin:.0f} s", flush=True)
+
+    return tell
+
+
+def _sparse_compiled(model: Any, image: Any, kept: list[Any]) -> tuple[Callable[[Any], Any], str]:
+    fast, note = _sparse(model, image, kept)
     return torch.compile(fast), note
 
 
@@ -130,21 +154,42 @@ WAYS = (
 )
 
 
-def measure(network: str, mode: str, way: Way, model: Any, image: Any, exact: Any) -> Result:
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A pruned model and an image on the CPU, the result in float64 on the GPU, and models whose
+    kernels are used again.
+    """
+
+    name: str
+    model: Any
+    image: Any
+    exact: Any
+    kept: list[Any]
+
+    @classmethod
+    def of(cls, name: str, sparsity: float, size: int) -> "Network":
+        model = pruned_network(name, sparsity, size)
+        image = torch.randn(1, 3, size, size)
+        with torch.inference_mode():
+            exact = copy.deepcopy(model).double().cuda()(image.double().cuda())
+        return cls(name, model, image, exact, [])
+
+
+def measure(network: Network, mode: str, way: Way) -> Result:
     """Check, then time; raises whatever goes wrong."""
     torch.backends.cuda.matmul.allow_tf32 = mode == "tf32"
     torch.backends.cudnn.allow_tf32 = mode == "tf32"
     dtype = torch.float16 if mode == "f16" else torch.float32
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
-    own = copy.deepcopy(model).to("cuda", dtype, memory_format=layout)
-    x = image.to("cuda", dtype, memory_format=layout)
+    own = copy.deepcopy(network.model).to("cuda", dtype, memory_format=layout)
+    x = network.image.to("cuda", dtype, memory_format=layout)
     with torch.inference_mode():
-        run, note = way.make(own, x)
-        difference = (run(x).double() - exact).abs().max()
-        error = float(difference / exact.abs().max())
+        run, note = way.make(own, x, network.kept)
+        difference = (run(x).double() - network.exact).abs().max()
+        error = float(difference / network.exact.abs().max())
         launched_us = _launched_us(lambda: run(x))
         graph_us = time_launches(lambda: run(x), repeats=1, replays=100).median_us
-    return Result(network, mode, way.name, graph_us, launched_us, error, note)
+    return Result(network.name, mode, way.name, graph_us, launched_us, error, note)
 
 
 def _launched_us(call: Callable[[], object]) -> float:
@@ -163,32 +208,52 @@ def measure_all(options: argparse.Namespace, write: Callable[[list[Result]], Non
     """All networks, modes and ways, until the time is over; `write` has every result so far."""
     end = time.monotonic() + options.seconds
     results: list[Result] = []
-    ways = [way for way in WAYS if not (way.compiles and options.no_compile)]
-    for network in options.network:
-        model = pruned_network(network, options.sparsity, options.size)
-        image = torch.randn(1, 3, options.size, options.size)
-        with torch.inference_mode():
-            exact = copy.deepcopy(model).double().cuda()(image.double().cuda())
-        # What compiles comes last, for every mode: it may take all the time there is.
-        for way in ways:
-            for mode in options.modes:
-                left = end - time.monotonic()
-                results.append(_try(network, mode, way, model, image, exact, left))
-                print(" ".join(results[-1].cells), flush=True)
-                write(results)
+
+    def keep(result: Result) -> None:
+        results.append(result)
+        print(" ".join(result.cells), flush=True)
+        write(results)
+
+    for number, name in enumerate(options.network):
+        share = share_of(end - time.monotonic(), len(options.network) - number)
+        _measure_network(name, options, time.monotonic() + share, keep)
 
 
-def _try(
-    network: str, mode: str, way: Way, model: Any, image: Any, exact: Any, seconds: float
-) -> Result:
+def share_of(left: float, networks: int) -> float:
+    """Seconds for the next of so many networks: what one does not need is there for the others."""
+    return max(0.0, left) / networks
+
+
+def _measure_network(
+    name: str, options: argparse.Namespace, end: float, keep: Callable[[Result], None]
+) -> None:
+    print(f"{name}: {end - time.monotonic():.0f} s", flush=True)
+    try:
+        with limited(end - time.monotonic()):
+            network = Network.of(name, options.sparsity, options.size)
+    except Exception as error:
+        keep(failed(name, "", "all", error))
+        return
+    # What compiles comes last, for every mode: it may take all the time there is.
+    for way in (way for way in WAYS if not (way.compiles and options.no_compile)):
+        for mode in options.modes:
+            keep(_try(network, mode, way, end - time.monotonic()))
+
+
+def _try(network: Network, mode: str, way: Way, seconds: float) -> Result:
     """One way that fails must not end the others."""
     try:
         needed = _SECONDS_FOR_COMPILING if way.compiles else 0.0
         with limited(0.0 if seconds < needed else seconds):
-            return measure(network, mode, way, model, image, exact)
+            return measure(network, mode, way)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
-        return Result(network, mode, way.name, None, None, None, reason)
+        return failed(network.name, mode, way.name, error)
+
+
+def failed(network: str, mode: str, way: str, error: Exception) -> Result:
+    """A row without times, and the first line of the reason."""
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+    return Result(network, mode, way, None, None, None, reason)
 
 
 def text_of(title: str, results: Sequence[Result]) -> str:
@@ -196,7 +261,7 @@ def text_of(title: str, results: Sequence[Result]) -> str:
     return f"{title}\n\n{table(head, [result.cells for result in results])}\n"
 
 
-def main() -> int:
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Pruned networks, dense and sparse")
     parser.add_argument("--network", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
@@ -205,7 +270,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=540.0, help="when to stop")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--output", type=Path, help="path without suffix: .md and .json")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    options = options_of(None)
     try:
         gpu = require_gpu()
     except NoDeviceError as error:

@@ -282,13 +282,25 @@ def test_torch_compile_of_a_residual(size: int) -> None:
         assert torch.equal(compiled(x, x), torch.relu(dense(x) + x))
 
 
+class Told:
+    """What `prepare` tells about its progress."""
+
+    def __init__(self) -> None:
+        self.numbers: list[tuple[int, int]] = []
+
+    def tell(self, done: int, count: int) -> None:
+        self.numbers.append((done, count))
+
+
 def test_preparing_compiles_what_a_call_needs() -> None:
     point = sparse.SparseConv2d.from_conv(models.pruned(nn.Conv2d(8, 16, 1, stride=2)))
     full = sparse.SparseConv2d.from_conv(models.pruned(nn.Conv2d(16, 8, 3), 0.7))
     last = sparse.SparseLinear.from_linear(models.pruned(nn.Linear(24, 40)), n_step=16)
     model = nn.Sequential(point, full, nn.Flatten(0, 2), nn.Linear(3, 24), last).eval()
     x = models.whole_numbers((2, 8, 9, 9))
-    assert sparse.prepare(model, x) == 3
+    told = Told()
+    assert sparse.prepare(model, x, progress=told.tell) == 3
+    assert told.numbers == [(1, 3), (2, 3), (3, 3)]
     assert sparse.prepare(model, x) == 0
     made = [layer.kernels.compiled for layer in (point, full, last)]
     assert model(x).shape == (48, 40)
@@ -425,7 +437,9 @@ def test_workers_build_kernels() -> None:
 def test_preparing_for_a_gpu(cuda: Any) -> None:
     dense, layer = linear()
     x = models.whole_numbers((5, 24))
-    assert sparse.prepare(layer, x.to(cuda), workers=1) == 1
+    told = Told()
+    assert sparse.prepare(layer, x.to(cuda), workers=1, progress=told.tell) == 1
+    assert told.numbers == [(1, 1)]
     assert layer.kernels.compiled == 0
     assert torch.equal(layer(x.to(cuda)).cpu(), dense(x))
     assert layer.kernels.compiled == 0

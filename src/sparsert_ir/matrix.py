@@ -101,7 +101,8 @@ def _as_array(matrix: Any) -> Array:
 
 def _of_dense(array: Array, dtype: np.dtype[Any]) -> SparseMatrix:
     if array.ndim != 2:
-        raise MatrixError(f"weight: expected a matrix (rank 2), got shape {array.shape}")
+        hint = "; for a filter use compile_conv2d, or --input-shape" if array.ndim == 4 else ""
+        raise MatrixError(f"weight: expected a matrix (rank 2), got shape {array.shape}{hint}")
     _check_kind(array.dtype)
     _check_shape(array.shape)
     mask = array != 0

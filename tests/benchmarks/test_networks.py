@@ -70,6 +70,65 @@ def test_the_time_limit_ends_what_runs() -> None:
         pass
 
 
+def test_an_alarm_that_was_taken_for_another_error_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(networks, "_SECONDS_BETWEEN_ALARMS", 0.5)
+    begin = time.monotonic()
+
+    def work() -> None:
+        try:
+            time.sleep(30)
+        except networks.OutOfTimeError:
+            time.sleep(30)
+
+    with pytest.raises(networks.OutOfTimeError), networks.limited(1.0):
+        work()
+    assert time.monotonic() - begin < 10
+
+
+def test_no_network_takes_the_time_of_the_others() -> None:
+    assert networks.share_of(240.0, 2) == 120.0
+    assert networks.share_of(200.0, 1) == 200.0
+    assert networks.share_of(-3.0, 1) == 0.0
+
+
+def test_sparse_networks_are_compiled_once_and_told_about(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, image = models.pruned_network("mobilenet-v1", 0.98, 64), torch.randn(1, 3, 64, 64)
+    kept: list[Any] = []
+    with torch.inference_mode():
+        first, note = networks._sparse(model, image, kept)
+        count = int(note.split(", ")[1].split()[0])
+        assert count > 0
+        assert f"  {count} of {count} kernels after" in capsys.readouterr().out
+        library: Any = import_module("sparsert_ir.torch")
+        again, _ = library.sparsify(model, example_inputs=(image,), decide_by="sparsity")
+        taken = {name for name, one in first.named_modules() if hasattr(one, "kernels")}
+        missing = library.prepare(again, image)
+        every = [one for one in again.modules() if hasattr(one, "kernels")]
+        assert missing == len(every) - len(taken)
+        assert float((first(image) - model(image)).abs().max()) < 1e-3
+
+
+def test_a_network_that_fails_is_a_row_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Any:
+        raise ValueError("no such network\nat all")
+
+    monkeypatch.setattr(networks, "pruned_network", fail)
+    options = networks.options_of(["--network", "resnet-50", "mobilenet-v1", "--seconds", "60"])
+    written: list[list[Any]] = []
+
+    def write(results: list[Any]) -> None:
+        written.append(list(results))
+
+    networks.measure_all(options, write)
+    assert [one.network for one in written[-1]] == ["resnet-50", "mobilenet-v1"]
+    assert {one.note for one in written[-1]} == {"ValueError: no such network"}
+    assert all(one.graph_us is None for one in written[-1])
+
+
 def test_wrong_results_are_marked() -> None:
     right = networks.Result("n", "f16", "eager", 10.0, 20.0, 1e-3)
     wrong = networks.Result("n", "f16", "sparse", 1.0, 2.0, float("nan"))

@@ -1,9 +1,10 @@
 """Compiling all kernels of a model before its first call, several at once."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.errors import ArgumentError, CodegenError
@@ -18,6 +19,9 @@ from sparsert_ir.worker_pool import WorkerPool
 
 _SECONDS_FOR_ONE = 600.0
 _MOST_WORKERS = 16
+
+Progress: TypeAlias = Callable[[int, int], object]
+"""Called after each kernel with how many there are by now, and how many there will be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +40,14 @@ def build_kernel(job: KernelJob) -> KernelBinary:
     return job.layer.compile(job.shape, job.target).binary.assembled(job.ordinal)
 
 
-def prepare(model: Module, *inputs: Any, workers: int | None = None) -> int:
+def prepare(
+    model: Module, *inputs: Any, workers: int | None = None, progress: Progress | None = None
+) -> int:
     """Compile what a call `model(*inputs)` needs; returns how many kernels that were.
 
     Kernels for a GPU are compiled in `workers` processes at once, one per core (16 at most) unless
-    given; those for a CPU one by one, here. The model's own code is run on stand-ins for tensors
+    given; those for a CPU one by one, here. `progress` is called with (done, all) after each: it
+    may take minutes. The model's own code is run on stand-ins for tensors
     that have only shapes: ArgumentError for a model whose control flow depends on numbers. Other
     errors are those of the compilations.
     """
@@ -52,12 +59,19 @@ def prepare(model: Module, *inputs: Any, workers: int | None = None) -> int:
         if missing is not None and key not in known:
             known.add(key)
             jobs.append((module.kernels, missing, device))
+    numbers = itertools.count(1)
+
+    def step() -> None:
+        if progress is not None:
+            progress(next(numbers), len(jobs))
+
     on_gpu = [job for job in jobs if job[2].type == "cuda"]
     for kernels, shape, device in jobs:
         if device.type != "cuda":
             kernels.serve(shape, device)
+            step()
     if on_gpu:
-        _build_for_gpus(on_gpu, workers or min(available_cores(), _MOST_WORKERS, len(on_gpu)))
+        _build_for_gpus(on_gpu, workers or min(available_cores(), _MOST_WORKERS, len(on_gpu)), step)
     return len(jobs)
 
 
@@ -87,8 +101,11 @@ def _calls(model: Module, inputs: Sequence[Any]) -> list[tuple[Any, tuple[int, .
 
 
 def _build_for_gpus(
-    wanted: Sequence[tuple[LayerKernels, tuple[int, ...], Any]], workers: int
+    wanted: Sequence[tuple[LayerKernels, tuple[int, ...], Any]],
+    workers: int,
+    step: Callable[[], object],
 ) -> None:
+    """`step` is called after each kernel."""
     jobs: list[KernelJob] = []
     for number, (kernels, shape, device) in enumerate(wanted):
         ordinal = torch.cuda.current_device() if device.index is None else device.index
@@ -102,3 +119,4 @@ def _build_for_gpus(
                 raise CodegenError(f"kernel for x of shape {done.task.shape}: {done.failure}")
             kernels, shape, device = wanted[done.task.number]
             kernels.put(shape, device, done.value.load_on_gpu(done.task.ordinal))
+            step()
