@@ -64,16 +64,19 @@ def run(options: argparse.Namespace) -> Report:
 def _products(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
     """A title, and one piece of advice for each N."""
     from sparsert_ir.advice import advise
+    from sparsert_ir.tuner.progress import waiting_bar
 
     columns, matrix = _columns(options), read_matrix(options)
     shape = f"{matrix.shape[0]} x {matrix.shape[1]}"
     title = f"{options.weights}: {shape}, density {matrix.density:.1%}, {options.dtype}, {target}"
-    return title, [advise(matrix, n, options.dtype, target) for n in columns]
+    with waiting_bar("predicting"):
+        return title, [advise(matrix, n, options.dtype, target) for n in columns]
 
 
 def _convolution(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
     from sparsert_ir.advice import advise_convolution
     from sparsert_ir.convolution_facts import ConvolutionFacts
+    from sparsert_ir.tuner.progress import waiting_bar
 
     if options.n is not None:
         raise ArgumentError("-n: expected nothing with --input-shape, which tells the columns")
@@ -84,7 +87,8 @@ def _convolution(options: argparse.Namespace, target: str) -> "tuple[str, list[A
         f"{options.weights}: {facts.rows} filters of {taps} taps, density {density:.1%},"
         f" {options.dtype}, {target}"
     )
-    return title, [advise_convolution(facts, options.groups, target)]
+    with waiting_bar("predicting"):
+        return title, [advise_convolution(facts, options.groups, target)]
 
 
 def _columns(options: argparse.Namespace) -> list[int]:

@@ -26,11 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
+    from sparsert_ir.tuner.progress import waiting_bar
+
     if is_artefact(options.weights):
         from sparsert_ir.cli.artefact_facts import artefact_report
 
-        return artefact_report(options.weights)
-    return _matrix(read_matrix(options), options)
+        with waiting_bar("reading"):
+            return artefact_report(options.weights)
+    matrix = read_matrix(options)
+    with waiting_bar("inspecting"):
+        return _matrix(matrix, options)
 
 
 def is_artefact(path: Path) -> bool:

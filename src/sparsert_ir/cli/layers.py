@@ -45,9 +45,11 @@ def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
 def read_matrix(options: argparse.Namespace) -> "SparseMatrix":
     """The weight in the element type asked for."""
     from sparsert_ir.matrix_files import load_matrix
+    from sparsert_ir.tuner.progress import waiting_bar
 
     dtype = numpy_type(options.dtype)
-    return load_matrix(options.weights, options.key, dtype=dtype, seed=options.seed)
+    with waiting_bar("reading"):
+        return load_matrix(options.weights, options.key, dtype=dtype, seed=options.seed)
 
 
 def read_layer(options: argparse.Namespace) -> "Layer":

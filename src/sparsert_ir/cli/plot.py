@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.compiler import target_of
+    from sparsert_ir.tuner.progress import waiting_bar
     from sparsert_ir.viz.saving import format_of, save_figure
 
     format_of(options.output)
@@ -43,7 +44,8 @@ def run(options: argparse.Namespace) -> Report:
     if options.n < 1:
         raise ArgumentError(f"-n: expected 1 or more, got {options.n}")
     matrix = read_matrix(options)
-    save_figure(_figure(matrix, options), options.output)
+    with waiting_bar("drawing"):
+        save_figure(_figure(matrix, options), options.output)
     written = options.output.stat().st_size
     return Report(
         {"output": str(options.output), "bytes": written, "kind": options.kind},
