@@ -109,7 +109,13 @@ class ChooseSchedule(ModulePass):
         if isinstance(product, Conv2dOp):
             target = _target(self.target)
             return default_convolution(
-                (rows, depth), product.window.data, dtype, target, lowering, nonzeros
+                (rows, depth),
+                product.window.data,
+                dtype,
+                target,
+                lowering,
+                nonzeros,
+                STATIC_SHARED_MEMORY,
             )
         columns = x.get_shape()[1]
         if self.target == "cpu":

@@ -52,7 +52,9 @@ def _as_code(matrix: SparseMatrix, window: Window, dtype: str, architecture: str
 
 def _as_data(matrix: SparseMatrix, window: Window, dtype: str, architecture: str) -> list[Schedule]:
     """The default, then one knob changed: every thread stays in one column of the block."""
-    default = default_convolution(matrix.shape, window, dtype, architecture, "data")
+    default = default_convolution(
+        matrix.shape, window, dtype, architecture, "data", matrix.nonzeros
+    )
     return [
         one
         for one in (default, *data_neighbours(default, window.columns))
