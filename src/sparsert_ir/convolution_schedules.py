@@ -29,9 +29,10 @@ _LEAST_WORK = 32
 """Multiply-adds of a K group of a panel."""
 _GATHERED_COLUMNS = 8
 _GATHER_US_PER_ROW, _US_PER_NONZERO = 1.7e-3, 7e-3
-"""Of a block of 512 threads with the filter as data: to gather a row of 8 columns of the window, and
-for each nonzero of a mean row, where its warps take two rows each. From 512 channels at 7 x 7 on an
-H200, at 91% and 96%."""
+"""Of a block of 512 threads with the filter as data: to gather a row of 8 columns of the window,
+and for each nonzero of a mean row, where its warps take two rows each. From 512 channels at 7 x 7
+on an H200, at 91% and 96%.
+"""
 _USUAL_HEIGHT = 8
 """Rows of a panel, for the estimate of how much code a filter becomes."""
 
