@@ -1,12 +1,20 @@
 """From a random layer or convolution to a kernel, and a pruned layer of realistic size."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import random_convolutions
+import random_separable
 
 import sparsert_ir
-from sparsert_ir import Kernel, Schedule, compile_conv2d
+from sparsert_ir import (
+    Kernel,
+    Schedule,
+    SeparableKernel,
+    compile_conv2d,
+    compile_depthwise_separable,
+)
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
 from sparsert_ir.schedule import Lowering
@@ -32,7 +40,9 @@ def compile_layer(
     )
 
 
-def compile_convolution(example: random_convolutions.Example, target: str | None) -> Kernel:
+def compile_convolution(
+    example: random_convolutions.Example, target: str | None, **more: Any
+) -> Kernel:
     """`compile_conv2d` on an example; launches overlap only where `target` is None or sm_90."""
     case, layer, schedule = example.case, example.layer, example.case.schedule
     window = case.window
@@ -52,6 +62,36 @@ def compile_convolution(example: random_convolutions.Example, target: str | None
         dtype=case.dtype,
         target=target,
         schedule=schedule,
+        **more,
+    )
+
+
+def compile_separable(
+    example: random_separable.Example, target: str | None, **more: Any
+) -> SeparableKernel:
+    """`compile_depthwise_separable` on an example; launches as of `compile_convolution`."""
+    case, layer, window = example.case, example.layer, example.case.window
+    schedule = case.schedule
+    if schedule is not None and target not in (None, "sm_90"):
+        schedule = replace(schedule, launch="serial")
+    assert layer.depthwise is not None
+    return compile_depthwise_separable(
+        example.depthwise,
+        example.pointwise,
+        window.array_shape,
+        stride=window.strides,
+        padding=window.padding,
+        dilation=window.dilation,
+        layout="NCHW" if window.layout == "nchw" else "NHWC",
+        depthwise_bias=layer.depthwise.bias,
+        depthwise_activation=layer.depthwise.activation,
+        bias=layer.bias,
+        activation=layer.activation,
+        residual=False if layer.residual == "none" else layer.residual,
+        dtype=case.dtype,
+        target=target,
+        schedule=schedule,
+        **more,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import random_convolutions
 import random_layers
-from compiling import compile_convolution, compile_layer
+import random_separable
+from compiling import compile_convolution, compile_layer, compile_separable
 
 from sparsert_ir import Kernel, Schedule, SparseMatrix
 from sparsert_ir.dense import Array
@@ -157,6 +158,28 @@ CONVOLUTIONS: dict[str, tuple[Dtype, Schedule | None]] = {
     ),
     "chosen": ("f32", None),
 }
+SEPARABLES: dict[str, tuple[Dtype, Schedule | None]] = {
+    "plain": ("f32", Schedule(rows_per_panel=4, threads=32)),
+    "K groups, panels side by side": (
+        "f32",
+        Schedule(rows_per_panel=2, k_groups=4, panels_per_block=2, threads=32),
+    ),
+    "loop over columns, streamed": (
+        "f32",
+        Schedule(
+            rows_per_panel=4,
+            threads=8,
+            column_tiles=3,
+            permutation="clustered",
+            block_order="panels",
+            stores="streaming",
+        ),
+    ),
+    "f16": ("f16", Schedule(rows_per_panel=3, accumulation="f32", launch="overlapped")),
+    "f16, folded": ("f16", Schedule(rows_per_panel=3, accumulation="folded", fold_length=2)),
+    "bf16": ("bf16", Schedule(rows_per_panel=3, accumulation="f32", columns_per_thread=2)),
+    "chosen": ("f32", None),
+}
 DTYPES: tuple[Dtype, ...] = ("f32", "f16", "bf16")
 COLUMNS = (1, 4, 8, 16, 64)
 
@@ -167,6 +190,7 @@ def all_cases() -> Iterator[KernelCase]:
         yield from _code(dtype)
         yield from _data(dtype)
     yield from _convolutions()
+    yield from _separables()
 
 
 def _code(dtype: Dtype) -> Iterator[KernelCase]:
@@ -266,6 +290,39 @@ def _convolution(
         schedule,
         window.columns,
         lambda target: compile_convolution(example, target),
+        example.arguments,
+        example.expected().astype(example.arguments[0].dtype),
+    )
+
+
+def _separables() -> Iterator[KernelCase]:
+    """A depthwise and a pointwise convolution in one kernel."""
+    for geometry, window in WINDOWS.items():
+        for how, (dtype, schedule) in SEPARABLES.items():
+            yield _separable(f"separable convolution, {geometry}, {how}", dtype, schedule, window)
+
+
+def _separable(name: str, dtype: Dtype, schedule: Schedule | None, window: Window) -> KernelCase:
+    case = random_separable.Case(
+        window=replace(window, channels=6),
+        multiplier=1,
+        outputs=9,
+        density=0.5,
+        dtype=dtype,
+        between=(True, "relu"),
+        bias=True,
+        activation="relu",
+        residual="after",
+        schedule=schedule,
+        seed=7,
+    )
+    example = random_separable.whole_numbers(case)
+    return KernelCase(
+        f"{dtype} {name}",
+        dtype,
+        schedule,
+        window.columns,
+        lambda target: compile_separable(example, target, fused=True).kernels[0],
         example.arguments,
         example.expected().astype(example.arguments[0].dtype),
     )

@@ -283,6 +283,20 @@ for target, schedule, lowering in [
         texts = [kernel.llvm_ir, *map(kernel.ir, kernel.stages)]
         texts.append(kernel.assembly if target == "cpu" else kernel.ptx)
         print(hashlib.sha256("".join(texts).encode()).hexdigest())
+
+weight = random.standard_normal((12, 8, 3, 3)) * (random.random((12, 8, 3, 3)) < 0.3)
+for target in ("sm_90", "cpu"):
+    for lowering in ("code", "data"):
+        kernel = sparsert_ir.compile_conv2d(
+            weight, (1, 8, 9, 9), padding=1, target=target, lowering=lowering
+        )
+        text = kernel.assembly if target == "cpu" else kernel.ptx
+        print(hashlib.sha256((kernel.llvm_ir + text).encode()).hexdigest())
+    kernel = sparsert_ir.compile_depthwise_separable(
+        weight[:8, :1], weight[:, :, 0, 0], (1, 8, 9, 9), target=target, fused=True
+    ).kernels[0]
+    text = kernel.assembly if target == "cpu" else kernel.ptx
+    print(hashlib.sha256((kernel.llvm_ir + text).encode()).hexdigest())
 """
 
 
@@ -300,5 +314,5 @@ def test_every_process_writes_the_same_bytes(tmp_path: Path) -> None:
             check=True,
         )
         outputs.append(done.stdout)
-    assert len(outputs[0].split()) == 10
+    assert len(outputs[0].split()) == 16
     assert len(set(outputs)) == 1

@@ -86,6 +86,19 @@ def test_shapes_and_kinds(compiled: list[tuple[KernelCase, Kernel]]) -> None:
     assert any("x in slices" in case.name for case, _ in compiled)
 
 
+def test_a_knob_that_separable_convolutions_have_is_used_by_one(
+    compiled: list[tuple[KernelCase, Kernel]],
+) -> None:
+    separable = [
+        (case, kernel) for case, kernel in compiled if "separable convolution" in case.name
+    ]
+    assert {case.dtype for case, _ in separable} == set(DTYPES)
+    plain = Schedule()
+    for name in set(knobs_in_use(plain, "gpu", "f32")) - {"lowering", "staging", "cluster"}:
+        values = {getattr(kernel.schedule, name) for _, kernel in separable}
+        assert len(values) >= NUMBERS_WANTED, name
+
+
 def test_names_are_unique(compiled: list[tuple[KernelCase, Kernel]]) -> None:
     names = [case.name for case, _ in compiled]
     assert len(set(names)) == len(names)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compiling import compile_separable
 from hypothesis import given
 from hypothesis import strategies as st
 from ptxas import assemble
@@ -129,7 +130,7 @@ def test_cpu_kernels_are_exact_on_whole_numbers(
     fused: bool, lowering: str, data: st.DataObject
 ) -> None:
     example = whole_numbers(data.draw(separables(CPU_DATA if lowering == "data" else CPU_CODE)))
-    kernel = compiled(example, "cpu", fused=fused, threads=data.draw(st.integers(1, 3)))
+    kernel = compile_separable(example, "cpu", fused=fused, threads=data.draw(st.integers(1, 3)))
     assert kernel.is_fused == fused
     expected = example.expected().astype(example.arguments[0].dtype)
     np.testing.assert_array_equal(kernel(*example.arguments), expected, strict=True)
@@ -140,43 +141,17 @@ def test_cpu_kernels_are_exact_on_whole_numbers(
 def test_cpu_kernels_are_within_the_error_bound(fused: bool, data: st.DataObject) -> None:
     """As many roundings as both chains of sums have additions, and a few more."""
     example = real_numbers(data.draw(separables(CPU_DATA)))
-    y = compiled(example, "cpu", fused=fused)(*example.arguments)
+    y = compile_separable(example, "cpu", fused=fused)(*example.arguments)
     dtype, depths = example.case.dtype, example.depthwise[0].size + example.pointwise.shape[1]
     bound = 1.1 * (depths + 8) * (ROUNDOFF[dtype] * example.magnitude() + SMALLEST[dtype])
     error = np.abs(y - example.expected())
     assert (error <= bound).all(), f"{(error / bound).max()} times the bound"
 
 
-def compiled(example: Example, target: str, **more: Any) -> sparsert_ir.SeparableKernel:
-    case, layer, window = example.case, example.layer, example.case.window
-    schedule = case.schedule
-    if schedule is not None and target != "sm_90":
-        schedule = replace(schedule, launch="serial")
-    assert layer.depthwise is not None
-    return compile_depthwise_separable(
-        example.depthwise,
-        example.pointwise,
-        window.array_shape,
-        stride=window.strides,
-        padding=window.padding,
-        dilation=window.dilation,
-        layout="NCHW" if window.layout == "nchw" else "NHWC",
-        depthwise_bias=layer.depthwise.bias,
-        depthwise_activation=layer.depthwise.activation,
-        bias=layer.bias,
-        activation=layer.activation,
-        residual=False if layer.residual == "none" else layer.residual,
-        dtype=case.dtype,
-        target=target,
-        schedule=schedule,
-        **more,
-    )
-
-
 @given(data=st.data())
 def test_gpu_code_is_the_same_every_time(data: st.DataObject) -> None:
     example = real_numbers(data.draw(separables(GPU)))
-    first, second = (compiled(example, "sm_90", fused=True).kernels[0] for _ in range(2))
+    first, second = (compile_separable(example, "sm_90", fused=True).kernels[0] for _ in range(2))
     assert first.ptx == second.ptx
 
 
@@ -187,7 +162,7 @@ def test_gpu_kernels_are_exact_on_whole_numbers(gpu: Gpu, data: st.DataObject) -
     arrays = [torch.from_numpy(array).cuda() for array in example.arguments]
     expected = example.expected().astype(example.arguments[0].dtype)
     for fused in (True, False):
-        y = compiled(example, gpu.arch, fused=fused)(*arrays)
+        y = compile_separable(example, gpu.arch, fused=fused)(*arrays)
         np.testing.assert_array_equal(y.cpu().numpy(), expected, strict=True)
 
 
@@ -349,7 +324,7 @@ def test_tuning_measures_the_one_kernel(tmp_path: Path) -> None:
     assert not [one.failure for one in record.candidates if one.failure]
     assert all(one.predicted_us for one in record.candidates)
     record.save(tmp_path / "r.json")
-    kernel = compiled(case, "cpu", fused=True)
+    kernel = compile_separable(case, "cpu", fused=True)
     assert kernel.is_fused
     assert TuningRecord.load(tmp_path / "r.json") == record
     key = LayerKey.of(case.layer, "cpu")
