@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from xdsl.dialects import func, memref
 from xdsl.ir import Operation, SSAValue
 
-from sparsert_ir.building import Code
+from sparsert_ir.building import Code, Values
 from sparsert_ir.cpu_depthwise import DepthwiseImages
 from sparsert_ir.cpu_functions import KernelFunctions, Share
 from sparsert_ir.cpu_tile_sources import Lanes, PaddedImages, TilePlace, TileSource
-from sparsert_ir.dialects.sparsert import StoreColumnsOp
+from sparsert_ir.dialects.sparsert import PanelProductOp, StoreColumnsOp
 from sparsert_ir.image_results import ResultWriter
 from sparsert_ir.image_tiles import ImageTiles, image_tiles
 from sparsert_ir.kernel_function import ProductFunction
@@ -39,7 +39,7 @@ class TiledConvolution:
     def source(self) -> TileSource:
         depthwise = self.product.depthwise
         if depthwise is None:
-            return PaddedImages(self.product, self.tiles, self.lanes)
+            return PaddedImages(self.product, self.tiles)
         return DepthwiseImages(self.product, depthwise, self.tiles, self.lanes)
 
     def functions(self) -> list[Operation]:
@@ -89,7 +89,27 @@ class TiledConvolution:
         """The sums of one panel for all columns of a tile."""
 
         def one_lane(inner: Code, column: SSAValue) -> None:
-            for row, total in enumerate(source.sums(inner, buffer, column, panel)):
+            totals = self._sums(inner, source, buffer, column, panel)
+            for row, total in enumerate(totals):
                 inner.do(StoreColumnsOp(total, sums, [inner.index(row), column]))
 
         self.lanes.loop(code, one_lane)
+
+    def _sums(
+        self, code: Code, source: TileSource, buffer: SSAValue, column: SSAValue, panel: SSAValue
+    ) -> Values:
+        """Of a panel, for the lane at `column` of the tile."""
+        op = self.product.product
+        return code.do(
+            PanelProductOp(
+                code.insert(self.product.constant.clone()),
+                buffer,
+                column,
+                panel,
+                code.index(0),
+                op.panels,
+                op.splits,
+                self.lanes.type,
+                positions=source.positions,
+            )
+        )

@@ -40,6 +40,10 @@ class DepthwiseImages:
         return array_type([self.filter.shape[0], self.tiles.row_stride], self.product.sum_type)
 
     @property
+    def positions(self) -> None:
+        return None
+
+    @property
     def scratch_types(self) -> list[MemRefType[Attribute]]:
         return [self._copy.copy_type]
 
@@ -84,7 +88,7 @@ class DepthwiseImages:
                 panels,
                 to_dense(whole_splits(rows, depth)),
                 self.lanes.type,
-                positions=to_dense(self._positions(), "int32"),
+                positions=to_dense(self._positions_in_channel(), "int32"),
             )
         )
         code.do(
@@ -99,24 +103,9 @@ class DepthwiseImages:
             )
         )
 
-    def _positions(self) -> Array:
+    def _positions_in_channel(self) -> Array:
         """Where the elements of a row's own channel lie in the copy of that channel alone."""
         copy = self.tiles.copy
         taps = to_numpy(self.filter.column_indices)
         channel, _, _ = self.tiles.window.taps(taps)
         return copy.positions(taps) - channel * copy.planes * copy.plane
-
-    def sums(self, code: Code, buffer: SSAValue, column: SSAValue, panel: SSAValue) -> Values:
-        op = self.product.product
-        return code.do(
-            PanelProductOp(
-                code.insert(self.product.constant.clone()),
-                buffer,
-                column,
-                panel,
-                code.index(0),
-                op.panels,
-                op.splits,
-                self.lanes.type,
-            )
-        )

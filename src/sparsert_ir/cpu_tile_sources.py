@@ -9,8 +9,8 @@ from xdsl.dialects.builtin import AnyFloat, MemRefType, VectorType
 from xdsl.ir import Attribute, SSAValue
 
 from sparsert_ir.building import Code, Values
-from sparsert_ir.dense import to_dense, to_numpy
-from sparsert_ir.dialects.sparsert import FirstColumnOp, PanelProductOp
+from sparsert_ir.dense import Dense, to_dense, to_numpy
+from sparsert_ir.dialects.sparsert import FirstColumnOp
 from sparsert_ir.image_copy import TileCopy
 from sparsert_ir.image_tiles import ImageTiles
 from sparsert_ir.kernel_function import ProductFunction
@@ -52,11 +52,16 @@ class TilePlace:
 class TileSource(Protocol):
     """Fills a buffer for each tile, from which the sums of every panel are made.
 
+    positions:     where the matrix's columns find their elements in a flat buffer; None: its rows
+                   are theirs.
     scratch_types: of memory that filling takes besides.
     """
 
     @property
     def buffer_type(self) -> MemRefType[Attribute]: ...
+
+    @property
+    def positions(self) -> Dense | None: ...
 
     @property
     def scratch_types(self) -> list[MemRefType[Attribute]]: ...
@@ -69,10 +74,6 @@ class TileSource(Protocol):
         self, code: Code, x: SSAValue, buffer: SSAValue, scratch: Values, place: TilePlace
     ) -> None: ...
 
-    def sums(self, code: Code, buffer: SSAValue, column: SSAValue, panel: SSAValue) -> Values:
-        """Of a panel, for the lane at `column` of the tile."""
-        ...
-
 
 @dataclass(frozen=True)
 class PaddedImages:
@@ -80,7 +81,6 @@ class PaddedImages:
 
     product: ProductFunction
     tiles: ImageTiles
-    lanes: Lanes
 
     @property
     def _copy(self) -> TileCopy:
@@ -91,6 +91,11 @@ class PaddedImages:
     @property
     def buffer_type(self) -> MemRefType[Attribute]:
         return self._copy.copy_type
+
+    @property
+    def positions(self) -> Dense:
+        columns = to_numpy(self.product.constant.column_indices)
+        return to_dense(self.tiles.copy.positions(columns), "int32")
 
     @property
     def scratch_types(self) -> list[MemRefType[Attribute]]:
@@ -104,20 +109,3 @@ class PaddedImages:
     ) -> None:
         arguments = [x, buffer, place.image, place.line, code.index(0)]
         code.do(func.CallOp(self._copy.name, arguments, []))
-
-    def sums(self, code: Code, buffer: SSAValue, column: SSAValue, panel: SSAValue) -> Values:
-        op, constant = self.product.product, self.product.constant
-        positions = self.tiles.copy.positions(to_numpy(constant.column_indices))
-        return code.do(
-            PanelProductOp(
-                code.insert(constant.clone()),
-                buffer,
-                column,
-                panel,
-                code.index(0),
-                op.panels,
-                op.splits,
-                self.lanes.type,
-                positions=to_dense(positions, "int32"),
-            )
-        )
