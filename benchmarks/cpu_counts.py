@@ -27,7 +27,7 @@ from typing import Any
 
 from cases import Case, select
 from cpu import last_name, machine
-from cpu_products import contest, product_cases
+from cpu_products import OURS, PEERS, contest, product_cases
 from markdown import table
 from results import replace_text
 
@@ -48,9 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = list(product_cases(options.path))
     if options.child is not None:
         label, contender, calls = options.child
-        compute = contest(next(case for case in cases if case.label == label), 1).contenders
+        case = next(case for case in cases if case.label == label)
+        compute = contest(case, 1, [contender]).contenders[contender]
         for _ in range(int(calls)):
-            compute[contender]()
+            compute()
         return 0
     cases = select(cases, options.only, None)
     if shutil.which("valgrind") is None:
@@ -80,7 +81,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--path", type=Path, help="directory of the mobilenet weights")
     parser.add_argument("--only", nargs="*", default=[], help="parts of labels to keep")
     parser.add_argument(
-        "--contenders", nargs="+", default=["ours", "scipy CSR", "numpy"], help="see cpu.py"
+        "--contenders", nargs="+", choices=[OURS, *PEERS], default=[OURS, "numpy", "scipy CSR"]
     )
     parser.add_argument("--calls", type=int, default=4, help="that are counted")
     parser.add_argument("--l1", default="49152,12,64", help="bytes, ways, bytes of a line")

@@ -1,9 +1,10 @@
 """Products on a CPU: ours, and what numpy, scipy and torch have."""
 
+import functools
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,58 @@ from typing import Any
 import numpy as np
 
 from cases import Case, cases_of, uneven_matrix
-from cpu_timing import Contenders, aligned, check, times, torch_with
+from cpu_timing import Compute, Contenders, aligned, check, times, torch_with
 
-PEERS = ("numpy", "torch", "torch CSR", "scipy CSR")
 _TINY_SIDES, _TINY_COLUMNS, _TINY_SPARSITY = (16, 64, 128, 256), (1, 4, 12), 0.9
 """Where the call is most of the time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """What peers multiply, all in f32: result = dense @ x."""
+
+    dense: Any
+    x: Any
+    result: Any
+    threads: int
+
+
+def _numpy(of: Operands) -> Compute:
+    return lambda: np.matmul(of.dense, of.x, out=of.result)
+
+
+def _torch(of: Operands) -> Compute | None:
+    torch = torch_with(of.threads)
+    if torch is None:
+        return None
+    dense, x, result = map(torch.from_numpy, (of.dense, of.x, of.result))
+    return lambda: torch.mm(dense, x, out=result)
+
+
+def _torch_csr(of: Operands) -> Compute | None:
+    torch = torch_with(of.threads)
+    if torch is None:
+        return None
+    with warnings.catch_warnings(action="ignore"):  # It calls itself a beta.
+        csr = torch.from_numpy(of.dense).to_sparse_csr()
+    x = torch.from_numpy(of.x)
+    return lambda: csr @ x
+
+
+def _scipy_csr(of: Operands) -> Compute:
+    from scipy import sparse
+
+    csr = sparse.csr_array(of.dense)
+    return lambda: csr @ of.x
+
+
+OURS = "ours"
+PEERS: dict[str, Callable[[Operands], Compute | None]] = {
+    "numpy": _numpy,
+    "torch": _torch,
+    "torch CSR": _torch_csr,
+    "scipy CSR": _scipy_csr,
+}
 
 
 def product_cases(mobilenet: Path | None) -> Iterator[Case]:
@@ -36,7 +84,7 @@ def product_cases(mobilenet: Path | None) -> Iterator[Case]:
 
 @dataclass(frozen=True, eq=False)
 class Contest:
-    """Who computes one product, ours first, and what with."""
+    """Who computes one product, and what with; kernel: None where ours is not among them."""
 
     kernel: Any
     matrix: Any
@@ -45,18 +93,27 @@ class Contest:
     contenders: Contenders
 
 
-def contest(case: Case, threads: int) -> Contest:
-    """Every contender with so many threads (scipy has one)."""
+def contest(case: Case, threads: int, names: Sequence[str] = (OURS, *PEERS)) -> Contest:
+    """The contenders of these names, each with so many threads (scipy has one); without those of
+    torch where it is not installed.
+    """
     import sparsert_ir
 
     matrix = case.matrix("f32")
     x = aligned(np.random.default_rng(0).standard_normal((matrix.shape[1], case.n)))
-    begin = time.perf_counter()
-    kernel = sparsert_ir.compile(matrix, case.n, target="cpu", threads=threads)
-    compile_seconds = time.perf_counter() - begin
     y = aligned(np.full((matrix.shape[0], case.n), np.nan))
-    contenders = {"ours": lambda: kernel(x, out=y), **_peers(matrix, x, threads)}
-    return Contest(kernel, matrix, x, compile_seconds, contenders)
+    kernel, seconds, contenders = None, 0.0, Contenders()
+    if OURS in names:
+        begin = time.perf_counter()
+        kernel = sparsert_ir.compile(matrix, case.n, target="cpu", threads=threads)
+        seconds = time.perf_counter() - begin
+        contenders[OURS] = functools.partial(kernel, x, out=y)
+    operands = Operands(aligned(matrix.to_dense()), x, aligned(np.zeros(y.shape)), threads)
+    for name in names:
+        compute = None if name == OURS else PEERS[name](operands)
+        if compute is not None:
+            contenders[name] = compute
+    return Contest(kernel, matrix, x, seconds, contenders)
 
 
 def measure_product(case: Case, threads: int, seconds: float) -> dict[str, Any]:
@@ -85,23 +142,3 @@ def float64_product(matrix: Any, x: Any) -> tuple[Any, Any]:
     magnitude = np.abs(dense) @ np.abs(wide)
     bound = 2.0**-24 * (8 + 4 * math.sqrt(matrix.shape[1])) * magnitude + 1e-30
     return dense @ wide, bound
-
-
-def _peers(matrix: Any, x: Any, threads: int) -> Contenders:
-    from scipy import sparse
-
-    dense = aligned(matrix.to_dense())
-    result = aligned(np.zeros((dense.shape[0], x.shape[1])))
-    csr = sparse.csr_array(dense)
-    found: Contenders = {
-        "numpy": lambda: np.matmul(dense, x, out=result),
-        "scipy CSR": lambda: csr @ x,
-    }
-    torch = torch_with(threads)
-    if torch is not None:
-        torch_weight, torch_x, torch_y = map(torch.from_numpy, (dense, x, result))
-        with warnings.catch_warnings(action="ignore"):  # It calls itself a beta.
-            torch_csr = torch_weight.to_sparse_csr()
-        found["torch"] = lambda: torch.mm(torch_weight, torch_x, out=torch_y)
-        found["torch CSR"] = lambda: torch_csr @ torch_x
-    return found

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-Contenders: TypeAlias = dict[str, Callable[[], Any]]
+Compute: TypeAlias = Callable[[], Any]
+Contenders: TypeAlias = dict[str, Compute]
 
 
 def aligned(numbers: Any) -> Any:
