@@ -244,6 +244,7 @@ def lesser_processor(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_kernels_for_lesser_processors_are_exact(lesser_processor: Simd, dtype: str) -> None:
+    assert host_simd() == lesser_processor
     weight = whole_matrix(40, 90, 0.4)
     if dtype == "f16" and "+f16c" not in host.host_description()[1]:
         with pytest.raises(CodegenError, match="expected a processor that converts f16"):

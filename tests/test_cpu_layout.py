@@ -159,6 +159,7 @@ def test_schedules_leave_registers_for_other_numbers(simd: Simd, columns: int) -
 def test_registers_are_known_by_llvms_features() -> None:
     assert simd_of("+sse2,+avx,+avx2,+avx512f") == AVX512
     assert simd_of("+sse2,+avx,+avx2,-avx512f") == AVX2
+    assert simd_of("+avx2,-avx512f") == AVX2
     assert simd_of("+sse2,-avx") == SSE
     assert simd_of("+neon,+fp-armv8") == NEON
 

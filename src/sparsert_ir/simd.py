@@ -22,12 +22,14 @@ class Simd:
 
 
 AVX512, AVX2, SSE, NEON = Simd(16, 32), Simd(8, 16), Simd(4, 16), Simd(4, 32)
+_REGISTERS = {"+avx512f": AVX512, "+avx2": AVX2, "+avx": AVX2, "+neon": NEON}
+"""By feature, the widest first."""
 
 
 def simd_of(features: str) -> Simd:
     """By LLVM's names of what a processor has: "+avx2,-avx512f,..."."""
     found = set(features.split(","))
-    for feature, registers in (("+avx512f", AVX512), ("+avx", AVX2), ("+neon", NEON)):
+    for feature, registers in _REGISTERS.items():
         if feature in found:
             return registers
     return SSE
