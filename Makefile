@@ -82,8 +82,9 @@ bench-compile: $(READY) ## measure how long matrices take to compile (no GPU nee
 	$(BIN)/python benchmarks/compile_time.py
 
 .PHONY: bench-cpu
-bench-cpu: $(READY) ## compare CPU kernels with numpy, scipy and, where it is installed, torch
-	$(BIN)/python benchmarks/cpu.py --output build/bench-cpu
+bench-cpu: $(READY) ## compare on a CPU with numpy, scipy, torch: make bench-cpu MOBILENET=DIRECTORY FILTERS=DIRECTORY
+	$(BIN)/python benchmarks/cpu.py $(if $(MOBILENET),--path $(MOBILENET)) \
+	  $(if $(FILTERS),--filters $(FILTERS)) --output build/bench-cpu
 
 .PHONY: lock
 lock: ## renew the pinned versions in requirements-dev.txt

@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compute()
         return 0
     cases = select(cases, options.only, None)
-    if shutil.which("valgrind") is None:
-        raise SystemExit("expected valgrind on the path; install it (apt install valgrind)")
     if not cases:
         raise SystemExit("expected a case, got none: see --path and --only")
+    if shutil.which("valgrind") is None:
+        raise SystemExit("expected valgrind on the path; install it (apt install valgrind)")
     rows: list[dict[str, Any]] = []
     for case in cases:
         for contender in options.contenders:

@@ -52,8 +52,7 @@ class TilePlace:
 class TileSource(Protocol):
     """Fills a buffer for each tile, from which the sums of every panel are made.
 
-    positions:     where the matrix's columns find their elements in a flat buffer; None: its rows
-                   are theirs.
+    positions:     of the nonzeros' elements of x in a flat buffer; None: its rows are the columns.
     scratch_types: of memory that filling takes besides.
     """
 
