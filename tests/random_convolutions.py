@@ -1,13 +1,13 @@
 """Random convolutions with legal schedules, and what they must compute."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from random_layers import CPU_CODE, CPU_DATA, GPU_DATA, data_schedules, fits_block, schedules
-from random_numbers import Draw, apply_epilogue, normal, whole
+from random_numbers import Checked, Draw, Sign, apply_epilogue, normal, whole
 
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Array
@@ -111,7 +111,7 @@ def _pointwise(draw: st.DrawFn, channels: int) -> Window:
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class Example(Checked):
     """A convolution with its numbers; the arguments are x and, where there is one, the residual."""
 
     case: Case
@@ -119,15 +119,7 @@ class Example:
     layer: Layer
     arguments: list[Array]
 
-    def expected(self) -> Array:
-        """The result in float64."""
-        return self._apply(np.positive)
-
-    def magnitude(self) -> Array:
-        """The result with every number replaced by its absolute value."""
-        return self._apply(np.abs)
-
-    def _apply(self, sign: Any) -> Array:
+    def apply(self, sign: Sign) -> Array:
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
         y = convolve(sign(self.weight.astype(np.float64)), x, self.case.window, self.case.groups)
         return apply_epilogue(y, self.layer, residual, self.case.window.channel_axis, sign)

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
-from random_numbers import Draw, apply_epilogue, normal, whole
+from random_numbers import Checked, Draw, Sign, apply_epilogue, normal, whole
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.passes import ModulePass
@@ -185,7 +185,7 @@ def fits_block(schedule: Schedule, height: int) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class Example(Checked):
     """A layer with its numbers; the arguments are x and, where there is one, the residual."""
 
     layer: Layer
@@ -197,14 +197,6 @@ class Example:
         matrix = SparseMatrix.of(weight, dtype)
         return Example(replace(self.layer, matrix=matrix), self.arguments)
 
-    def expected(self) -> Array:
-        """The result in float64."""
-        return self._apply(np.positive)
-
-    def magnitude(self) -> Array:
-        """The result with every number replaced by its absolute value."""
-        return self._apply(np.abs)
-
     def error_bound(self) -> Array:
         """How far a result may be from `expected`: (K + 4) roundings of sums that are no larger
         than those of the absolute values (N. Higham, "Accuracy and Stability of Numerical
@@ -214,7 +206,7 @@ class Example:
         roundings = 1.1 * (self.layer.matrix.shape[1] + 4)
         return roundings * (ROUNDOFF[dtype] * self.magnitude() + SMALLEST[dtype])
 
-    def _apply(self, sign: Any) -> Array:
+    def apply(self, sign: Sign) -> Array:
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
         y = sign(self.layer.matrix.to_dense().astype(np.float64)) @ x
         return apply_epilogue(y, self.layer, residual, 0, sign)

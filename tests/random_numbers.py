@@ -1,5 +1,6 @@
 """Numbers of random layers and convolutions, and what is done with the elements of a product."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -37,6 +38,22 @@ def normal(random: np.random.Generator) -> Draw:
 
 Sign = Callable[[Array], Array]
 """np.positive for a result, np.abs for the sum of what is added to it."""
+
+
+class Checked(ABC):
+    """What has a result to compare with."""
+
+    def expected(self) -> Array:
+        """The result in float64."""
+        return self.apply(np.positive)
+
+    def magnitude(self) -> Array:
+        """The result with every number replaced by its absolute value."""
+        return self.apply(np.abs)
+
+    @abstractmethod
+    def apply(self, sign: Sign) -> Array:
+        """The result with `sign` of every number."""
 
 
 def add_bias(y: Array, bias: Array | None, axis: int, sign: Sign) -> Array:

@@ -1,14 +1,14 @@
 """Random depthwise and pointwise convolutions with legal schedules, and what they must compute."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from random_convolutions import convolve, windows, without_staging
 from random_layers import CPU_CODE, CPU_DATA, fits_block, schedules
-from random_numbers import Draw, add_bias, apply_epilogue, normal, whole
+from random_numbers import Checked, Draw, Sign, add_bias, apply_epilogue, normal, whole
 
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.dense import Array
@@ -70,7 +70,7 @@ def separables(draw: st.DrawFn, pipeline: str) -> Case:
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class Example(Checked):
     """A pair of convolutions with its numbers; the arguments are x and, where there is one, the
     residual.
     """
@@ -81,15 +81,7 @@ class Example:
     layer: Layer
     arguments: list[Array]
 
-    def expected(self) -> Array:
-        """The result in float64."""
-        return self._apply(np.positive)
-
-    def magnitude(self) -> Array:
-        """The result with every number replaced by its absolute value."""
-        return self._apply(np.abs)
-
-    def _apply(self, sign: Any) -> Array:
+    def apply(self, sign: Sign) -> Array:
         window, layer = self.case.window, self.layer
         assert layer.depthwise is not None
         x, *residual = (sign(array.astype(np.float64)) for array in self.arguments)
