@@ -18,6 +18,7 @@ from sparsert_ir import (
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
 from sparsert_ir.schedule import Lowering
+from sparsert_ir.window import Window
 
 
 def compile_layer(
@@ -30,14 +31,31 @@ def compile_layer(
     return sparsert_ir.compile(
         layer.matrix,
         layer.columns,
-        bias=layer.bias,
-        activation=layer.activation,
-        residual=False if layer.residual == "none" else layer.residual,
-        dtype=layer.dtype,
+        **epilogue_of(layer),
         target=target,
         lowering=lowering,
         schedule=layer.schedule if schedule is None else schedule,
     )
+
+
+def epilogue_of(layer: Layer) -> dict[str, Any]:
+    """What `compile` and its like call the epilogue and element type of a layer."""
+    return {
+        "bias": layer.bias,
+        "activation": layer.activation,
+        "residual": False if layer.residual == "none" else layer.residual,
+        "dtype": layer.dtype,
+    }
+
+
+def geometry_of(window: Window) -> dict[str, Any]:
+    """What `compile_conv2d` and its like call a window, besides the shape of its images."""
+    return {
+        "stride": window.strides,
+        "padding": window.padding,
+        "dilation": window.dilation,
+        "layout": "NCHW" if window.layout == "nchw" else "NHWC",
+    }
 
 
 def compile_convolution(
@@ -51,15 +69,9 @@ def compile_convolution(
     return compile_conv2d(
         example.weight,
         window.array_shape,
-        stride=window.strides,
-        padding=window.padding,
-        dilation=window.dilation,
         groups=case.groups,
-        layout="NCHW" if window.layout == "nchw" else "NHWC",
-        bias=layer.bias,
-        activation=layer.activation,
-        residual=False if layer.residual == "none" else layer.residual,
-        dtype=case.dtype,
+        **geometry_of(window),
+        **epilogue_of(layer),
         target=target,
         schedule=schedule,
         **more,
@@ -79,16 +91,10 @@ def compile_separable(
         example.depthwise,
         example.pointwise,
         window.array_shape,
-        stride=window.strides,
-        padding=window.padding,
-        dilation=window.dilation,
-        layout="NCHW" if window.layout == "nchw" else "NHWC",
         depthwise_bias=layer.depthwise.bias,
         depthwise_activation=layer.depthwise.activation,
-        bias=layer.bias,
-        activation=layer.activation,
-        residual=False if layer.residual == "none" else layer.residual,
-        dtype=case.dtype,
+        **geometry_of(window),
+        **epilogue_of(layer),
         target=target,
         schedule=schedule,
         **more,
