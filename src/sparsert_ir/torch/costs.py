@@ -114,7 +114,9 @@ def _window_of(layer: FilterLayer, shape: tuple[int, ...]) -> Window:
 def _window_schedule(layer: FilterLayer, shape: tuple[int, ...], architecture: str) -> Schedule:
     lowering = convolution_lowering(layer.matrix.shape, layer.nonzeros).lowering
     window = _window_of(layer, shape)
-    return default_convolution(layer.matrix.shape, window, layer.dtype, architecture, lowering)
+    return default_convolution(
+        layer.matrix.shape, window, layer.dtype, architecture, lowering, layer.nonzeros
+    )
 
 
 def _copy_us(sparse: Module, product: Product, limits: GpuLimits) -> float:
