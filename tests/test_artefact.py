@@ -318,15 +318,20 @@ def test_digests_are_of_the_members(tmp_path: Path) -> None:
     assert digests == {"kernel.ptx": sha256(members["kernel.ptx"])}
 
 
-def test_what_runs_a_stored_kernel_on_a_gpu_imports_no_compiler() -> None:
+def test_what_runs_a_stored_kernel_imports_no_compiler(tmp_path: Path) -> None:
+    """That of a GPU is imported only: tests/test_tools_on_gpu.py runs one."""
+    compiled("cpu").save(tmp_path / "k")
     script = """
 import sys
 sys.modules["xdsl"] = sys.modules["llvmlite"] = None
-import sparsert_ir.cli.running
+import numpy as np
 import sparsert_ir.runtime.device_array
 import sparsert_ir.runtime.launch
+import sparsert_ir.runtime.streams
 import sparsert_ir.runtime.timing
+from sparsert_ir.cli.running import call
+call(sparsert_ir.load(sys.argv[1]), np.ones((10, 9), np.float32), None, (12, 9))
 """
-    command = [sys.executable, "-c", script]
+    command = [sys.executable, "-c", script, str(tmp_path / "k")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr == ""

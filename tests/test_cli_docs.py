@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparsert_ir import progress
 from sparsert_ir.cli.main import main
 from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE
-from sparsert_ir.tuner import progress
 
 PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

@@ -19,6 +19,7 @@ from random_convolutions import (
     windows,
 )
 from random_layers import CPU_CODE, CPU_DATA, GPU, GPU_DATA, passes_before_llvm, run, stages
+from torch_arrays import to_torch
 from xdsl.dialects import func
 from xdsl.parser import Parser
 
@@ -44,6 +45,7 @@ from sparsert_ir.pipeline import run_passes
 from sparsert_ir.row_packing import LONG_ROW
 from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.torch_matrices import host_array
 from sparsert_ir.window import Window
 
 PIPELINES = pytest.mark.parametrize("pipeline", [GPU, GPU_DATA, CPU_DATA, CPU_CODE])
@@ -161,10 +163,10 @@ def test_gpu_is_exact_on_whole_numbers(gpu: Gpu, data: st.DataObject) -> None:
     torch = pytest.importorskip("torch")
     case = data.draw(convolutions(GPU))
     example = whole_numbers(case)
-    arrays = [torch.from_numpy(array).cuda() for array in example.arguments]
+    arrays = [to_torch(torch, array).cuda() for array in example.arguments]
     y = compile_convolution(example, gpu.arch)(*arrays)
     expected = example.expected().astype(example.arguments[0].dtype)
-    np.testing.assert_array_equal(y.cpu().numpy(), expected, strict=True)
+    np.testing.assert_array_equal(host_array(y.cpu()), expected, strict=True)
 
 
 @given(window=st.data())

@@ -12,6 +12,7 @@ from compiling import compile_layer, pruned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_layers import GPU, Case, Example, cases, real_numbers, whole_numbers
+from torch_arrays import to_torch
 
 import sparsert_ir
 from sparsert_ir import Schedule
@@ -38,20 +39,13 @@ class Library:
     from_gpu: Callable[[Any], Array]
 
 
-def _to_torch(torch: Any, array: Array) -> Any:
-    """numpy's bf16 is that of ml_dtypes, which torch does not read."""
-    if array.dtype != numpy_type("bf16"):
-        return torch.from_numpy(array.copy())
-    return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-
-
 def _torch() -> Library:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("this torch has no CUDA")
     return Library(
         "torch",
-        lambda array: _to_torch(torch, array).cuda(),
+        lambda array: to_torch(torch, array).cuda(),
         lambda array: host_array(array.cpu()),
     )
 

@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from sparsert_ir.tuner.progress import progress_bar, waiting_bar
+from sparsert_ir.progress import progress_bar, waiting_bar
 
 SHOWN = {
     "what takes long": (
@@ -34,7 +34,7 @@ except ValueError:
 """
 IMPORTS = """
 import sys, threading, time
-from sparsert_ir.tuner.progress import progress_bar, waiting_bar
+from sparsert_ir.progress import progress_bar, waiting_bar
 """
 
 

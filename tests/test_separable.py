@@ -14,6 +14,7 @@ from ptxas import assemble
 from random_convolutions import convolve
 from random_layers import CPU_CODE, CPU_DATA, GPU, run, stages
 from random_separable import NAME, Example, real_numbers, separables, whole_numbers
+from torch_arrays import to_torch
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 
@@ -32,6 +33,7 @@ from sparsert_ir.separable_schedules import (
     predict_separable_us,
     separable_candidates,
 )
+from sparsert_ir.torch_matrices import host_array
 from sparsert_ir.tuner import TuneOptions, TuningRecord, tune
 from sparsert_ir.tuner.record import LayerKey
 from sparsert_ir.tuner.reference import Reference
@@ -159,11 +161,11 @@ def test_gpu_code_is_the_same_every_time(data: st.DataObject) -> None:
 def test_gpu_kernels_are_exact_on_whole_numbers(gpu: Gpu, data: st.DataObject) -> None:
     torch = pytest.importorskip("torch")
     example = whole_numbers(data.draw(separables(GPU)))
-    arrays = [torch.from_numpy(array).cuda() for array in example.arguments]
+    arrays = [to_torch(torch, array).cuda() for array in example.arguments]
     expected = example.expected().astype(example.arguments[0].dtype)
     for fused in (True, False):
         y = compile_separable(example, gpu.arch, fused=fused)(*arrays)
-        np.testing.assert_array_equal(y.cpu().numpy(), expected, strict=True)
+        np.testing.assert_array_equal(host_array(y.cpu()), expected, strict=True)
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90"])

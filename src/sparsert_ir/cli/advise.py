@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> Report:
 def _products(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
     """A title, and one piece of advice for each N."""
     from sparsert_ir.advice import advise
-    from sparsert_ir.tuner.progress import waiting_bar
+    from sparsert_ir.progress import waiting_bar
 
     columns, matrix = _columns(options), read_matrix(options)
     shape = f"{matrix.shape[0]} x {matrix.shape[1]}"
@@ -76,7 +76,7 @@ def _products(options: argparse.Namespace, target: str) -> "tuple[str, list[Advi
 def _convolution(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
     from sparsert_ir.advice import advise_convolution
     from sparsert_ir.convolution_facts import ConvolutionFacts
-    from sparsert_ir.tuner.progress import waiting_bar
+    from sparsert_ir.progress import waiting_bar
 
     if options.n is not None:
         raise ArgumentError("-n: expected nothing with --input-shape, which tells the columns")

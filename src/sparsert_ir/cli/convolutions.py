@@ -28,7 +28,7 @@ def read_convolution(options: argparse.Namespace, bias: Any) -> "Layer":
     """The layer, without a schedule. Raises what reading and checking it raises."""
     from sparsert_ir.convolution_compiler import convolution_layer
     from sparsert_ir.matrix_files import load_filter
-    from sparsert_ir.tuner.progress import waiting_bar
+    from sparsert_ir.progress import waiting_bar
 
     with waiting_bar("reading"):
         weight = load_filter(options.weights, options.key)

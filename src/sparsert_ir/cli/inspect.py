@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
-    from sparsert_ir.tuner.progress import waiting_bar
+    from sparsert_ir.progress import waiting_bar
 
     if is_artefact(options.weights):
         from sparsert_ir.cli.artefact_facts import artefact_report

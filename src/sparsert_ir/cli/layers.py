@@ -45,7 +45,7 @@ def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
 def read_matrix(options: argparse.Namespace) -> "SparseMatrix":
     """The weight in the element type asked for."""
     from sparsert_ir.matrix_files import load_matrix
-    from sparsert_ir.tuner.progress import waiting_bar
+    from sparsert_ir.progress import waiting_bar
 
     dtype = numpy_type(options.dtype)
     with waiting_bar("reading"):
@@ -140,7 +140,7 @@ def compile_layer(layer: "Layer", options: argparse.Namespace, target: str) -> A
     """The kernel."""
     from sparsert_ir import compiler
     from sparsert_ir.budget import CODE_BUDGET
-    from sparsert_ir.tuner.progress import waiting_bar
+    from sparsert_ir.progress import waiting_bar
 
     budget = CODE_BUDGET if options.code_budget is None else options.code_budget
     with waiting_bar("compiling"):

@@ -24,7 +24,7 @@ class Outcome:
 
 def call(kernel: Any, x: Array, residual: Array | None, y_shape: tuple[int, ...]) -> Outcome:
     """Compute y once on an array full of NaN, then time repeated calls."""
-    from sparsert_ir.tuner.progress import waiting_bar
+    from sparsert_ir.progress import waiting_bar
 
     # The first call on a GPU assembles the kernel.
     with waiting_bar("running"):

@@ -1,6 +1,7 @@
 """How long kernels take: many launches in one CUDA graph, replayed, timed on the GPU."""
 
 import sys
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -82,8 +83,11 @@ def _torch_graph(torch: Any, queue: Sequence[Run], ordinal: int) -> Generator[_G
         with torch.cuda.stream(stream), _cupy_stream(stream.cuda_stream):
             _run_all(queue)
             stream.synchronize()
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                _run_captured(queue, stream.cuda_stream)
+            with warnings.catch_warnings():
+                # That a graph is empty is told by `_run_captured`.
+                warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    _run_captured(queue, stream.cuda_stream)
             yield _Graph(stream.cuda_stream, graph.replay)
             stream.synchronize()
 

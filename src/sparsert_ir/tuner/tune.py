@@ -21,11 +21,11 @@ from sparsert_ir.emit.host import host_description
 from sparsert_ir.errors import ArgumentError, TuningError
 from sparsert_ir.limits import limits_of
 from sparsert_ir.prediction import Product, predict_us
+from sparsert_ir.progress import Report, progress_bar
 from sparsert_ir.runtime.device import find_gpu, require_gpu
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.separable_schedules import best_separable, predict_separable_us
 from sparsert_ir.tuner.measuring import Measure, gpu_measure, host_measure
-from sparsert_ir.tuner.progress import Report, progress_bar
 from sparsert_ir.tuner.record import CandidateReport, LayerKey, TuningRecord
 from sparsert_ir.versions import versions
 from sparsert_ir.worker_pool import Finished, WorkerPool
