@@ -330,6 +330,8 @@ import sparsert_ir.runtime.launch
 import sparsert_ir.runtime.streams
 import sparsert_ir.runtime.timing
 from sparsert_ir.cli.running import call
+import sparsert_ir.progress
+del sys.modules["llvmlite"]  # which a kernel of a CPU is loaded by
 call(sparsert_ir.load(sys.argv[1]), np.ones((10, 9), np.float32), None, (12, 9))
 """
     command = [sys.executable, "-c", script, str(tmp_path / "k")]
