@@ -6,6 +6,7 @@ Input number i of a seed is the same in every process.
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -16,19 +17,11 @@ from xdsl.ir import Operation
 
 from sparsert_ir.context import make_context
 from sparsert_ir.passes import PASSES, PIPELINES
+from sparsert_ir.schedule import CHOICES, Schedule
 
 FILECHECK = Path(__file__).parent / "filecheck"
 
 _TOKEN = re.compile(r'"[^"\n]*"|[\w.$%@#!^-]+|->|\s+|.')
-_KNOB_WORDS: dict[str, tuple[str, ...]] = {
-    "lowering": ("code", "data"),
-    "permutation": ("balanced", "clustered"),
-    "block_order": ("columns", "panels"),
-    "stores": ("cached", "streaming"),
-    "staging": ("none", "copy", "async", "bulk"),
-    "launch": ("serial", "overlapped"),
-    "accumulation": ("plain", "folded", "f32"),
-}
 # fmt: off
 _NUMBERS = (
     "0", "1", "-1", "2", "3", "7", "64", "65536", "2147483647", "2147483648", "-2147483649",
@@ -58,13 +51,8 @@ _FRAGMENTS = (
     "\x1b[31m", "\u202e", "\ufeff", "é", "²", "^bb0:", "%0", "%0#3", "@", "#", "!", "->",
     "loc(unknown)", "#a = f32\n", "!a = f32\n", "{-#", "attributes {a}", "module {", "= ",
 )
-_KNOBS = (
-    "rows_per_panel", "k_groups", "columns_per_thread", "threads", "column_tiles",
-    "panels_per_block", "fold_length", "cluster", "chains", "chunk", "stages", "column_groups",
-    "panels_per_warp",
-    *_KNOB_WORDS,
-)
 # fmt: on
+_KNOBS = tuple(field.name for field in fields(Schedule))
 
 
 def make_input(seed: int, number: int) -> Input:
@@ -79,8 +67,9 @@ def make_input(seed: int, number: int) -> Input:
             ("operations", _operations),
             ("layer", _layer),
             ("convolution", _convolution),
+            ("separable", _separable),
         ],
-        [6, 2, 2, 1],
+        [6, 2, 2, 1, 1],
     )[0]
     return Input(kind, make(choose), _arguments(choose))
 
@@ -273,57 +262,149 @@ def _layer(choose: random.Random) -> bytes:
 
 def _convolution(choose: random.Random) -> bytes:
     """A convolution with its epilogue: well-formed for most windows."""
-    batch, channels, outputs = (choose.choice([1, 2, 3]) for _ in range(3))
-    image, kernel, strides, dilation = (
-        [choose.choice(sizes), choose.choice(sizes)]
-        for sizes in ([1, 2, 5, 9] * 5 + [0, 2**20], [1, 1, 2, 3], [1, 1, 2, 3], [1, 1, 2])
-    )
-    padding = [choose.choice([0, 0, 1, 2] * 5 + [2**20, -1]) for _ in range(4)]
-    layout = choose.choice(["nchw", "nhwc"])
-    kind = choose.choice(["f32"] * 6 + ["f16"] * 4 + ["f64"])
-    output = [
-        (image[i] + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1) // strides[i]
-        + 1
-        for i in range(2)
-    ]
-
-    def array(depth: int, size: Sequence[int]) -> str:
-        shape = [batch, depth, *size] if layout == "nchw" else [batch, *size, depth]
-        return f"tensor<{'x'.join(map(str, shape))}x{kind}>"
-
-    window = (
-        f"batch = {batch}, channels = {channels}, image = {image}, kernel = {kernel},"
-        f" strides = {strides}, padding = {padding}, dilation = {dilation}, layout = {layout}"
-    )
-    head = f"sparsert.conv2d %w, %x window <{window}>"
-    depth = channels * kernel[0] * kernel[1]
-    x, y = array(channels, image), array(outputs, output)
+    window, channels, kind = _Window.of(choose), choose.choice([1, 2, 3]), _float(choose)
+    outputs = choose.choice([1, 2, 3])
+    head = f"sparsert.conv2d %w, %x {window.text(channels)}"
+    depth = channels * window.taps
+    x, y = window.x(channels, kind), window.y(outputs, kind)
     return _product(choose, head, outputs, depth, kind, x, y)
 
 
+def _separable(choose: random.Random) -> bytes:
+    """A depthwise and a pointwise convolution in one, likewise."""
+    window, channels, kind = _Window.of(choose), choose.choice([1, 2, 3]), _float(choose)
+    rows, outputs = channels * choose.choice([1, 1, 2]), choose.choice([1, 2, 3, 17])
+    depth = channels * window.taps
+    first, kind_of_first = _matrix(
+        choose, "%d", _own_taps(choose, rows, channels, window), depth, kind
+    )
+    head = f"sparsert.separable_conv2d %d, %w, %x {window.text(channels)}"
+    if choose.random() < 0.3:
+        head += f" depthwise_bias dense<-1.5> : tensor<{rows}x{kind}>"
+    head += choose.choice(["", " depthwise_activation relu"])
+    x, y = window.x(channels, kind), window.y(outputs, kind)
+    return _product(choose, head, outputs, rows, kind, x, y, first, f"{kind_of_first}, ")
+
+
+def _own_taps(
+    choose: random.Random, rows: int, channels: int, window: "_Window"
+) -> list[list[int]]:
+    """For each row its nonzeros: taps of its own channel, in the order of the matrix' columns."""
+    height, width = window.kernel
+    taps: list[list[int]] = []
+    for row in range(rows):
+        channel = row * channels // rows
+        if choose.random() < 0.02:
+            channel = 0
+        places = [
+            (down * channels + channel) * width + right
+            for down in range(height)
+            for right in range(width)
+        ]
+        taps.append([place for place in places if choose.random() < 0.7])
+    return taps
+
+
+def _float(choose: random.Random) -> str:
+    return choose.choice(["f32"] * 6 + ["f16"] * 4 + ["f64", "bf16"])
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Where filters go, without channels."""
+
+    batch: int
+    image: list[int]
+    kernel: list[int]
+    strides: list[int]
+    dilation: list[int]
+    padding: list[int]
+    layout: str
+
+    @classmethod
+    def of(cls, choose: random.Random) -> "_Window":
+        image, kernel, strides, dilation = (
+            [choose.choice(sizes), choose.choice(sizes)]
+            for sizes in ([1, 2, 5, 9] * 5 + [0, 2**20], [1, 1, 2, 3], [1, 1, 2, 3], [1, 1, 2])
+        )
+        padding = [choose.choice([0, 0, 1, 2] * 5 + [2**20, -1]) for _ in range(4)]
+        layout = choose.choice(["nchw", "nhwc"])
+        return cls(choose.choice([1, 2, 3]), image, kernel, strides, dilation, padding, layout)
+
+    @property
+    def taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]
+
+    def text(self, channels: int) -> str:
+        return (
+            f"window <batch = {self.batch}, channels = {channels}, image = {self.image},"
+            f" kernel = {self.kernel}, strides = {self.strides}, padding = {self.padding},"
+            f" dilation = {self.dilation}, layout = {self.layout}>"
+        )
+
+    def x(self, channels: int, kind: str) -> str:
+        return self._array(channels, self.image, kind)
+
+    def y(self, outputs: int, kind: str) -> str:
+        sizes = [
+            self.image[i] + self.padding[i] + self.padding[i + 2] - 1
+            - self.dilation[i] * (self.kernel[i] - 1)
+            for i in range(2)
+        ]  # fmt: skip
+        return self._array(outputs, [sizes[i] // self.strides[i] + 1 for i in range(2)], kind)
+
+    def _array(self, depth: int, size: list[int], kind: str) -> str:
+        shape = [depth, *size] if self.layout == "nchw" else [*size, depth]
+        return f"tensor<{'x'.join(map(str, [self.batch, *shape]))}x{kind}>"
+
+
 def _product(
-    choose: random.Random, head: str, rows: int, depth: int, kind: str, x: str, y: str
+    choose: random.Random,
+    head: str,
+    rows: int,
+    depth: int,
+    kind: str,
+    x: str,
+    y: str,
+    before: str = "",
+    operands: str = "",
 ) -> bytes:
-    """A function of a random rows x depth matrix and the operation `head`, sometimes mutated."""
+    """A function of a random rows x depth matrix and the operation `head`, sometimes mutated.
+
+    before, operands: operations before it, and types of its operands before the matrix.
+    """
     longest = min(depth, choose.choice([2, 4, 4, 40]))
-    lengths = [choose.randint(0, longest) for _ in range(rows)]
-    indices = [k for n in lengths for k in sorted(choose.sample(range(depth), n))]
-    offsets = [sum(lengths[:row]) for row in range(rows + 1)]
-    weight = f"tensor<{rows}x{depth}x{kind}, #sparsert.csr>"
-    values = ["0", "1", "-7"] if kind == "i32" else ["1.0", "-2.5", "0.0", "65504.0", "1.0e-9"]
-    numbers = choose.choices(values, k=len(indices))
-    lines = [
-        f"  %w = sparsert.constant row_offsets {_dense(offsets, 'i32')}"
-        f" column_indices {_dense(indices, 'i32')} values {_dense(numbers, kind)} : {weight}",
-        f"  %y = {head}{_epilogue(choose, rows, kind, y)} : {weight}, {x} -> {y}",
-        f"  func.return %y : {y}",
+    nonzeros = [
+        sorted(choose.sample(range(depth), choose.randint(0, longest))) for _ in range(rows)
     ]
-    text = f"func.func @layer(%x: {x}, %r: {y}) -> {y} {{\n" + "\n".join(lines) + "\n}\n"
+    matrix, weight = _matrix(choose, "%w", nonzeros, depth, kind)
+    epilogue = _epilogue(choose, rows, kind, y)
+    text = (
+        f"func.func @layer(%x: {x}, %r: {y}) -> {y} {{\n{before}{matrix}"
+        f"  %y = {head}{epilogue} : {operands}{weight}, {x} -> {y}\n"
+        f"  func.return %y : {y}\n}}\n"
+    )
     if choose.random() < 0.3:
         tokens = _TOKEN.findall(text)
         choose.choice(_MUTATIONS)(choose, tokens)
         text = "".join(tokens)
     return text.encode()
+
+
+def _matrix(
+    choose: random.Random, name: str, nonzeros: list[list[int]], depth: int, kind: str
+) -> tuple[str, str]:
+    """A constant with nonzeros in those columns of its rows, and its type."""
+    indices = [k for row in nonzeros for k in row]
+    offsets = [sum(map(len, nonzeros[:row])) for row in range(len(nonzeros) + 1)]
+    values = ["0", "1", "-7"] if kind == "i32" else ["1.0", "-2.5", "0.0", "65504.0", "1.0e-9"]
+    numbers = choose.choices(values, k=len(indices))
+    weight = f"tensor<{len(nonzeros)}x{depth}x{kind}, #sparsert.csr>"
+    text = (
+        f"  {name} = sparsert.constant row_offsets {_dense(offsets, 'i32')} column_indices"
+        f" {_dense(indices, 'i32')} values {_dense(numbers, kind)} : {weight}\n"
+    )
+    return text, weight
 
 
 def _dense(numbers: Sequence[object], kind: str) -> str:
@@ -346,7 +427,7 @@ def _epilogue(choose: random.Random, rows: int, kind: str, y: str) -> str:
 def _knob(choose: random.Random, name: str) -> str:
     if choose.random() < 0.02:
         return choose.choice(["never", "0", "-1", "1.5", '"code"'])
-    if name in _KNOB_WORDS:
-        return choose.choice(_KNOB_WORDS[name])
+    if name in CHOICES:
+        return choose.choice(CHOICES[name])
     sizes = [1, 2, 3, 4, 8, 32, 64]
-    return str(choose.choice([*sizes * 3, 1024, 10**6, 2**31, 2**63]))
+    return str(choose.choice([*sizes * 3, 1024, 10**6, 2**31 - 1, 2**31, 2**63]))

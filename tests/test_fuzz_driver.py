@@ -24,6 +24,7 @@ def test_a_slice_of_the_inputs_gets_a_result_or_a_diagnostic(tmp_path: Path) -> 
         "operations",
         "layer",
         "convolution",
+        "separable",
     }
     for status in (0, 1):
         assert sum(count for (_, one), count in tally.answers.items() if one == status) > 5
