@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes, code_schedule
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, threads_for, with_lowering
-from sparsert_ir.data_schedules import data_schedule
+from sparsert_ir.data_schedules import data_schedule, walks_over_tiles
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
@@ -106,7 +106,13 @@ def default_gpu_schedule(
             multiprocessors=limits_of(architecture).multiprocessors,
             shared_memory=shared_memory or shared_memory_of(architecture),
         )
-        return replace(schedule, launch="overlapped" if overlap else "serial")
+        schedule = replace(schedule, launch="overlapped" if overlap else "serial")
+        if columns <= schedule.columns_per_thread * schedule.column_groups:
+            return schedule
+        product, limits = Product(shape, count, columns, dtype), limits_of(architecture)
+        available = shared_memory or shared_memory_of(architecture)
+        found = walks_over_tiles(schedule, shape, dtype, available)
+        return min(found, key=lambda one: predict_us(one, product, limits))
     return code_schedule(
         shape,
         columns,

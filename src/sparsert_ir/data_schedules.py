@@ -20,6 +20,7 @@ _LONG_CHUNKS_SLICE, _ONE_BLOCK_SLICE = 64 * 1024, 110 * 1024
 holds only one block's."""
 _ENOUGH_BLOCKS = 120
 """About one for each multiprocessor; half as many where each stages much of x."""
+_MOST_TURNS = 64
 _WARPS_OF_ONE_TURN, _MOST_WARPS = 16, 28
 """Of a block that a multiprocessor has alone: beyond the first it is better to take turns."""
 
@@ -72,6 +73,26 @@ def data_schedule(
     if one_tile and fits and warps > multiprocessors * _WARPS_OF_ONE_TURN:
         return _walking(schedule, shape[0], row_length, multiprocessors)
     return schedule
+
+
+def walks_over_tiles(
+    schedule: Schedule, shape: tuple[int, int], dtype: str, shared_memory: int
+) -> list[Schedule]:
+    """The schedule, and others for more columns than one tile: fewer blocks stage each tile.
+
+    They follow from the model alone; none was measured yet.
+    """
+    found = [schedule]
+    panels = -(-shape[0] // schedule.rows_per_panel)
+    for groups in dict.fromkeys((schedule.column_groups, 1)):
+        columns = schedule.columns_per_thread * groups
+        if (shape[1] + 1) * columns * ELEMENT_BYTES[dtype] > shared_memory:
+            continue
+        turns = 2
+        while turns * schedule.threads // WARP < 2 * panels and turns <= _MOST_TURNS:
+            found.append(replace(schedule, column_groups=groups, panels_per_warp=turns))
+            turns *= 2
+    return found
 
 
 def _walking(schedule: Schedule, rows: int, row_length: float, multiprocessors: int) -> Schedule:
