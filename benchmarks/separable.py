@@ -152,7 +152,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtype", nargs="*", choices=["f32", "f16"], default=["f32", "f16"])
     parser.add_argument("--only", nargs="*", default=[], help="parts of labels to keep")
     parser.add_argument("--candidates", type=int, default=0, help="schedules besides our own")
-    parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU")
+    parser.add_argument("--threads", type=int, default=1, help="on a CPU, at most")
     parser.add_argument("--seconds", type=float, default=550)
     parser.add_argument("--build-seconds", type=float, default=120)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
@@ -258,7 +258,10 @@ class Timer:
         on_gpu = self._peers.place == "cuda"
         binaries = [one.binary for one in chain]
         kernels: list[Any] = [
-            one.load_on_gpu() if on_gpu else one.load_on_cpu() for one in binaries
+            one.load_on_gpu()
+            if on_gpu
+            else replace(one, threads=min(one.threads, self._threads)).load_on_cpu()
+            for one in binaries
         ]
         arrays = [self._x]
         for one in binaries:

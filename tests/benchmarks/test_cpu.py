@@ -8,6 +8,7 @@ import pytest
 
 import cpu
 from cpu_products import float64_product
+from cpu_report import Row, peers_at_their_best
 from cpu_timing import check
 from sparsert_ir import SparseMatrix
 
@@ -46,3 +47,13 @@ def test_a_wrong_product_is_not_timed() -> None:
     for wrong in (x + 1e-3, np.full((3, 2), np.nan, np.float32)):
         with pytest.raises(SystemExit, match="wrong: expected errors within the bound"):
             check({"wrong": lambda wrong=wrong: wrong}, *true)
+
+
+def test_a_peer_that_is_slower_on_more_threads_has_its_time_on_fewer() -> None:
+    def row(threads: int, ours: float, peer: float) -> Row:
+        return {"label": "case", "threads": threads, "us": {"ours": ours, "torch": peer}}
+
+    one, two = peers_at_their_best([row(1, 10.0, 50.0), row(2, 12.0, 16_000.0)])
+    assert one["us"] == {"ours": 10.0, "torch": 50.0}
+    assert two["us"] == {"ours": 12.0, "torch": 50.0}
+    assert peers_at_their_best([row(1, 9.0, 80.0), row(2, 5.0, 40.0)])[1]["us"]["torch"] == 40.0
