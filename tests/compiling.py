@@ -1,5 +1,6 @@
 """From a random layer or convolution to a kernel, and a pruned layer of realistic size."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,12 @@ from sparsert_ir import (
     compile_conv2d,
     compile_depthwise_separable,
 )
+from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
+from sparsert_ir.gpu_facts import CLUSTERS_FROM
+from sparsert_ir.runtime.device import require_gpu
+from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.schedule import Lowering
 from sparsert_ir.window import Window
 
@@ -58,14 +63,34 @@ def geometry_of(window: Window) -> dict[str, Any]:
     }
 
 
+def fitting(schedule: Schedule | None, target: str | None) -> Schedule | None:
+    """The schedule without what older GPUs lack; `target` None is the GPU present."""
+    architecture = target or require_gpu().arch
+    if schedule is None or architecture == "cpu":
+        return schedule
+    number = architecture_number(architecture)
+    return replace(
+        schedule,
+        launch=schedule.launch if number >= OVERLAP_FROM else "serial",
+        cluster=schedule.cluster if number >= CLUSTERS_FROM else 1,
+    )
+
+
+def run_on_gpu(
+    kernel: Callable[..., Any], arguments: Sequence[Array], shape: Sequence[int]
+) -> Array:
+    """The result, into a y of that shape that is full of NaN before."""
+    y = DeviceArray.copy_of(np.full(tuple(shape), np.nan, arguments[0].dtype))
+    assert kernel(*map(DeviceArray.copy_of, arguments), out=y) is y
+    return y.numpy()
+
+
 def compile_convolution(
     example: random_convolutions.Example, target: str | None, **more: Any
 ) -> Kernel:
-    """`compile_conv2d` on an example; launches overlap only where `target` is None or sm_90."""
-    case, layer, schedule = example.case, example.layer, example.case.schedule
-    window = case.window
-    if schedule is not None and target not in (None, "sm_90"):
-        schedule = replace(schedule, launch="serial")
+    """`compile_conv2d` on an example, its schedule fitting the target."""
+    case, layer = example.case, example.layer
+    window, schedule = case.window, fitting(example.case.schedule, target)
     return compile_conv2d(
         example.weight,
         window.array_shape,
@@ -81,11 +106,9 @@ def compile_convolution(
 def compile_separable(
     example: random_separable.Example, target: str | None, **more: Any
 ) -> SeparableKernel:
-    """`compile_depthwise_separable` on an example; launches as of `compile_convolution`."""
+    """`compile_depthwise_separable` on an example, its schedule fitting the target."""
     case, layer, window = example.case, example.layer, example.case.window
-    schedule = case.schedule
-    if schedule is not None and target not in (None, "sm_90"):
-        schedule = replace(schedule, launch="serial")
+    schedule = fitting(case.schedule, target)
     assert layer.depthwise is not None
     return compile_depthwise_separable(
         example.depthwise,

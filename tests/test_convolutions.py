@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from compiling import compile_convolution
+from compiling import compile_convolution, run_on_gpu
 from hypothesis import given
 from hypothesis import strategies as st
 from random_convolutions import (
@@ -19,7 +19,6 @@ from random_convolutions import (
     windows,
 )
 from random_layers import CPU_CODE, CPU_DATA, GPU, GPU_DATA, passes_before_llvm, run, stages
-from torch_arrays import to_torch
 from xdsl.dialects import func
 from xdsl.parser import Parser
 
@@ -43,9 +42,7 @@ from sparsert_ir.image_tiles import ImageTiles, image_tiles
 from sparsert_ir.padding import copied_columns
 from sparsert_ir.pipeline import run_passes
 from sparsert_ir.row_packing import LONG_ROW
-from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.torch_matrices import host_array
 from sparsert_ir.window import Window
 
 PIPELINES = pytest.mark.parametrize("pipeline", [GPU, GPU_DATA, CPU_DATA, CPU_CODE])
@@ -106,19 +103,32 @@ def _bits(array: Array) -> Array:
 @given(data=st.data())
 def test_what_no_output_pixel_sees_is_never_used(pipeline: str, data: st.DataObject) -> None:
     """A NaN in x reaches exactly the outputs whose window holds it at a nonzero of the filter."""
-    case = data.draw(convolutions(pipeline))
-    example = whole_numbers(case)
-    x, *rest = example.arguments
-    marked = x.copy()
-    spot = tuple(data.draw(st.integers(0, size - 1)) for size in x.shape)
-    marked[spot] = np.nan
-    touched = np.zeros_like(x, np.float64)
-    touched[spot] = 1
-    present = (example.weight != 0).astype(np.float64)
-    reached = convolve(present, touched, case.window, case.groups) > 0
+    example = whole_numbers(data.draw(convolutions(pipeline)))
+    marked, reached = _marked(example, data)
     for stage, module in stages(example.layer, pipeline):
-        y = run(module, NAME, [marked, *rest])
+        y = run(module, NAME, [marked, *example.arguments[1:]])
         np.testing.assert_array_equal(np.isnan(y), reached, err_msg=f"after {stage}")
+
+
+def _marked(example: Example, data: st.DataObject) -> tuple[Array, Array]:
+    """x with a NaN somewhere, and where the result must be NaN then."""
+    x = example.arguments[0]
+    marked, touched = x.copy(), np.zeros_like(x, np.float64)
+    spot = tuple(data.draw(st.integers(0, size - 1)) for size in x.shape)
+    marked[spot], touched[spot] = np.nan, 1
+    present = (example.weight != 0).astype(np.float64)
+    return marked, convolve(present, touched, example.case.window, example.case.groups) > 0
+
+
+@pytest.mark.parametrize("pipeline", [CPU_DATA, CPU_CODE])
+@given(data=st.data())
+def test_what_no_output_pixel_sees_is_never_used_by_cpu_code(
+    pipeline: str, data: st.DataObject
+) -> None:
+    example = whole_numbers(data.draw(convolutions(pipeline)))
+    marked, reached = _marked(example, data)
+    y = compile_convolution(example, "cpu")(marked, *example.arguments[1:])
+    np.testing.assert_array_equal(np.isnan(y), reached)
 
 
 @pytest.mark.parametrize("lowering", ["data", "code"])
@@ -143,11 +153,14 @@ def test_cpu_code_is_within_the_error_bound(data: st.DataObject) -> None:
     example = real_numbers(case)
     residual = example.arguments[1] if len(example.arguments) > 1 else None
     y = compile_convolution(example, "cpu")(example.arguments[0], residual)
+    error, bound = np.abs(y - example.expected()), _bound(example)
+    assert (error <= bound).all(), f"{(error / bound).max()} times the bound"
+
+
+def _bound(example: Example) -> Array:
     dtype = example.layer.dtype
     roundings = 1.1 * (example.layer.matrix.shape[1] + 4)
-    bound = roundings * (ROUNDOFF[dtype] * example.magnitude() + SMALLEST[dtype])
-    error = np.abs(y - example.expected())
-    assert (error <= bound).all(), f"{(error / bound).max()} times the bound"
+    return roundings * (ROUNDOFF[dtype] * example.magnitude() + SMALLEST[dtype])
 
 
 @given(data=st.data())
@@ -158,15 +171,30 @@ def test_gpu_code_is_accepted_and_the_same_every_time(data: st.DataObject) -> No
     assert first.ptx == second.ptx
 
 
+ON_GPU = pytest.mark.parametrize("pipeline", [GPU, GPU_DATA])
+
+
+@pytest.mark.usefixtures("gpu")
+@ON_GPU
 @given(data=st.data())
-def test_gpu_is_exact_on_whole_numbers(gpu: Gpu, data: st.DataObject) -> None:
-    torch = pytest.importorskip("torch")
-    case = data.draw(convolutions(GPU))
-    example = whole_numbers(case)
-    arrays = [to_torch(torch, array).cuda() for array in example.arguments]
-    y = compile_convolution(example, gpu.arch)(*arrays)
+def test_gpu_is_exact_on_whole_numbers(pipeline: str, data: st.DataObject) -> None:
+    example = whole_numbers(data.draw(convolutions(pipeline)))
     expected = example.expected().astype(example.arguments[0].dtype)
-    np.testing.assert_array_equal(host_array(y.cpu()), expected, strict=True)
+    y = run_on_gpu(compile_convolution(example, None), example.arguments, expected.shape)
+    np.testing.assert_array_equal(y, expected, strict=True)
+
+
+@pytest.mark.usefixtures("gpu")
+@ON_GPU
+@given(data=st.data())
+def test_what_no_output_pixel_sees_is_never_used_on_a_gpu(
+    pipeline: str, data: st.DataObject
+) -> None:
+    example = whole_numbers(data.draw(convolutions(pipeline)))
+    marked, reached = _marked(example, data)
+    arguments = [marked, *example.arguments[1:]]
+    y = run_on_gpu(compile_convolution(example, None), arguments, reached.shape)
+    np.testing.assert_array_equal(np.isnan(y), reached)
 
 
 @given(window=st.data())

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiling import compile_separable
+from compiling import compile_separable, run_on_gpu
 from hypothesis import given
 from hypothesis import strategies as st
 from ptxas import assemble
 from random_convolutions import convolve
 from random_layers import CPU_CODE, CPU_DATA, GPU, run, stages
 from random_separable import NAME, Example, real_numbers, separables, whole_numbers
-from torch_arrays import to_torch
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 
@@ -26,14 +25,12 @@ from sparsert_ir.dense import Array
 from sparsert_ir.element_types import ROUNDOFF, SMALLEST
 from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError, TuningRecordError
 from sparsert_ir.limits import limits_of
-from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.separable_schedules import (
     choose_separable,
     default_separable,
     predict_separable_us,
     separable_candidates,
 )
-from sparsert_ir.torch_matrices import host_array
 from sparsert_ir.tuner import TuneOptions, TuningRecord, tune
 from sparsert_ir.tuner.record import LayerKey
 from sparsert_ir.tuner.reference import Reference
@@ -112,17 +109,33 @@ def test_a_nan_reaches_what_nonzeros_of_both_filters_carry_it_to(
     pipeline: str, data: st.DataObject
 ) -> None:
     example = whole_numbers(data.draw(separables(pipeline)))
-    window, (x, *rest) = example.case.window, example.arguments
+    marked, reached = _marked(example, data)
+    for stage, module in stages(example.layer, pipeline):
+        y = run(module, NAME, [marked, *example.arguments[1:]])
+        np.testing.assert_array_equal(np.isnan(y), reached, err_msg=f"after {stage}")
+
+
+def _marked(example: Example, data: st.DataObject) -> tuple[Array, Array]:
+    """x with a NaN somewhere, and where the result must be NaN then."""
+    window, x = example.case.window, example.arguments[0]
     marked, touched = x.copy(), np.zeros_like(x, np.float64)
     spot = tuple(data.draw(st.integers(0, size - 1)) for size in x.shape)
     marked[spot], touched[spot] = np.nan, 1
     present = (example.depthwise != 0).astype(np.float64)
     between = (convolve(present, touched, window, window.channels) > 0).astype(np.float64)
     present = (example.pointwise != 0).astype(np.float64)[:, :, np.newaxis, np.newaxis]
-    reached = convolve(present, between, example.between(), 1) > 0
-    for stage, module in stages(example.layer, pipeline):
-        y = run(module, NAME, [marked, *rest])
-        np.testing.assert_array_equal(np.isnan(y), reached, err_msg=f"after {stage}")
+    return marked, convolve(present, between, example.between(), 1) > 0
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@given(data=st.data())
+def test_a_nan_reaches_in_cpu_code_what_nonzeros_of_both_filters_carry_it_to(
+    fused: bool, data: st.DataObject
+) -> None:
+    example = whole_numbers(data.draw(separables(CPU_DATA)))
+    marked, reached = _marked(example, data)
+    y = compile_separable(example, "cpu", fused=fused)(marked, *example.arguments[1:])
+    np.testing.assert_array_equal(np.isnan(y), reached)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -157,15 +170,28 @@ def test_gpu_code_is_the_same_every_time(data: st.DataObject) -> None:
     assert first.ptx == second.ptx
 
 
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("fused", [True, False])
 @given(data=st.data())
-def test_gpu_kernels_are_exact_on_whole_numbers(gpu: Gpu, data: st.DataObject) -> None:
-    torch = pytest.importorskip("torch")
+def test_gpu_kernels_are_exact_on_whole_numbers(fused: bool, data: st.DataObject) -> None:
     example = whole_numbers(data.draw(separables(GPU)))
-    arrays = [to_torch(torch, array).cuda() for array in example.arguments]
     expected = example.expected().astype(example.arguments[0].dtype)
-    for fused in (True, False):
-        y = compile_separable(example, gpu.arch, fused=fused)(*arrays)
-        np.testing.assert_array_equal(host_array(y.cpu()), expected, strict=True)
+    kernel = compile_separable(example, None, fused=fused)
+    assert kernel.is_fused == fused
+    y = run_on_gpu(kernel, example.arguments, expected.shape)
+    np.testing.assert_array_equal(y, expected, strict=True)
+
+
+@pytest.mark.usefixtures("gpu")
+@given(data=st.data())
+def test_a_nan_reaches_on_a_gpu_what_nonzeros_of_both_filters_carry_it_to(
+    data: st.DataObject,
+) -> None:
+    example = whole_numbers(data.draw(separables(GPU)))
+    marked, reached = _marked(example, data)
+    arguments = [marked, *example.arguments[1:]]
+    y = run_on_gpu(compile_separable(example, None, fused=True), arguments, reached.shape)
+    np.testing.assert_array_equal(np.isnan(y), reached)
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90"])
