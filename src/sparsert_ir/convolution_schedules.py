@@ -18,6 +18,7 @@ from sparsert_ir.cpu_convolution_model import (
     predict_cpu_convolution,
 )
 from sparsert_ir.cpu_model import threads_that_pay, with_lowering
+from sparsert_ir.data_schedules import holds_all
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
 from sparsert_ir.host_threads import available_cores
@@ -107,7 +108,7 @@ def _gathering_schedule(facts: ConvolutionFacts, architecture: str, shared_memor
         accumulation=default_accumulation(facts.dtype),
         launch="overlapped" if overlap else "serial",
     )
-    if (facts.window.depth + 1) * _GATHERED_COLUMNS * size > shared_memory:
+    if not holds_all(schedule, facts.window.depth, facts.dtype, shared_memory):
         return schedule
     return replace(schedule, panels_per_warp=_turns(facts, limits_of(architecture).multiprocessors))
 

@@ -1,9 +1,11 @@
 """Which schedule to use on a GPU when the matrix is data and the user gives none."""
 
+import math
 from dataclasses import replace
 
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import WARP
+from sparsert_ir.packing import most_rows_held
 from sparsert_ir.schedule import Schedule
 
 _WIDEST_GATHER = 16
@@ -68,11 +70,20 @@ def data_schedule(
         stages=4,
         accumulation=default_accumulation(dtype),
     )
-    one_tile = columns <= width * groups
-    fits = slice_bytes + width * groups * element_bytes <= shared_memory
-    if one_tile and fits and warps > multiprocessors * _WARPS_OF_ONE_TURN:
+    one_tile, crowded = columns <= width * groups, warps > multiprocessors * _WARPS_OF_ONE_TURN
+    if one_tile and crowded and holds_all(schedule, shape[1], dtype, shared_memory):
         return _walking(schedule, shape[0], row_length, multiprocessors)
     return schedule
+
+
+def holds_all(schedule: Schedule, depth: int, dtype: str, shared_memory: int) -> bool:
+    """Whether a block holds its columns of all `depth` rows of x at once, so that its warps may
+    take panels in turn.
+
+    shared_memory: bytes that a block can have.
+    """
+    columns = schedule.columns_per_thread * schedule.column_groups
+    return depth <= most_rows_held(columns * ELEMENT_BYTES[dtype], shared_memory)
 
 
 def walks_over_tiles(
@@ -85,12 +96,12 @@ def walks_over_tiles(
     found = [schedule]
     panels = -(-shape[0] // schedule.rows_per_panel)
     for groups in dict.fromkeys((schedule.column_groups, 1)):
-        columns = schedule.columns_per_thread * groups
-        if (shape[1] + 1) * columns * ELEMENT_BYTES[dtype] > shared_memory:
+        grouped = replace(schedule, column_groups=groups)
+        if not holds_all(grouped, shape[1], dtype, shared_memory):
             continue
         turns = 2
         while turns * schedule.threads // WARP < 2 * panels and turns <= _MOST_TURNS:
-            found.append(replace(schedule, column_groups=groups, panels_per_warp=turns))
+            found.append(replace(grouped, panels_per_warp=turns))
             turns *= 2
     return found
 
@@ -102,12 +113,12 @@ def _walking(schedule: Schedule, rows: int, row_length: float, multiprocessors: 
         height = max(height, 4)
         chunk = 8 if row_length > _LONG_ROW else 4
     each = -(-rows // height) / multiprocessors
-    turns = max(2, -(-int(each) // _MOST_WARPS))
+    turns = max(2, math.ceil(each / _MOST_WARPS))
     return replace(
         schedule,
         rows_per_panel=height,
         chunk=chunk,
-        threads=WARP * min(_MOST_WARPS, -int(-each // turns)),
+        threads=WARP * math.ceil(each / turns),
         panels_per_warp=turns,
     )
 

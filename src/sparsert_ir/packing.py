@@ -7,6 +7,10 @@ import numpy as np
 from sparsert_ir.dense import Array, IntArray
 from sparsert_ir.gpu_facts import WARP
 
+PIECE_BYTES = 16
+"""The array that holds x in shared memory is made of such."""
+_INDEX_LIMIT = 2**16 - 1
+"""The largest column number that an index can hold."""
 _WAVEFRONT_BYTES = 128
 """Bytes that shared memory delivers to a warp at once, one word from each bank."""
 _WORD_BYTES = 4
@@ -68,6 +72,14 @@ class Stream:
     values: Array
     indices: Array
     starts: IntArray
+
+
+def most_rows_held(row_bytes: int, shared_memory: int) -> int:
+    """Rows of x, of so many bytes each, that a block can hold at once beside its row of zeros: as
+    many as fit in its `shared_memory` bytes and have an index. 0 or less where none does.
+    """
+    usable = shared_memory // PIECE_BYTES * PIECE_BYTES
+    return min(usable // row_bytes - 1, _INDEX_LIMIT)
 
 
 def similar_panels(row_lengths: Array, rows_per_panel: int) -> IntArray:

@@ -7,15 +7,12 @@ from sparsert_ir.dense import IntArray, to_numpy
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu_facts import BLOCK_THREADS, WARP
 from sparsert_ir.kernel_function import ProductFunction
-from sparsert_ir.packing import StreamLayout
+from sparsert_ir.packing import PIECE_BYTES, StreamLayout, most_rows_held
 from sparsert_ir.row_lanes import warp_panels
 from sparsert_ir.schedule import Schedule
 
-PIECE_BYTES = 16
-"""The array in shared memory is made of such."""
 _MOST_SLICES = 1024
 _MOST_STAGES = 16
-_INDEX_LIMIT = 2**16 - 1
 _LARGEST_GRID_Y = 65535
 
 
@@ -38,7 +35,7 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamL
     depth = product.constant.shape[1]
     row_bytes = tile_columns(schedule) * product.element_type.bitwidth // 8
     usable = shared_memory // PIECE_BYTES * PIECE_BYTES
-    rows = min(usable // row_bytes - 1, _INDEX_LIMIT)
+    rows = most_rows_held(row_bytes, usable)
     if rows < 1:
         raise ScheduleError(
             f"schedule: expected a row of x of at most {usable // 2} bytes, got {row_bytes};"

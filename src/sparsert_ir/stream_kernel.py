@@ -13,15 +13,9 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import StreamLayoutAttr
 from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction
-from sparsert_ir.packing import StreamLayout, pack_stream
+from sparsert_ir.packing import PIECE_BYTES, StreamLayout, pack_stream
 from sparsert_ir.stream_body import StreamBody
-from sparsert_ir.stream_choice import (
-    PIECE_BYTES,
-    block_count,
-    check_schedule,
-    stream_layout,
-    tile_columns,
-)
+from sparsert_ir.stream_choice import block_count, check_schedule, stream_layout, tile_columns
 
 X_SLICE = "x_slice"
 
