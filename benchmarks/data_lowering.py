@@ -111,8 +111,9 @@ def jobs_of(options: argparse.Namespace, machine: Machine, deadline: float) -> I
             if time.monotonic() > deadline:
                 return
             default = gpu_schedule_for(matrix, n, "f16", "data", target)
-            near = data_neighbours(default, n)
-            found = sampled(data_candidates(n, "f16", overlapped=overlapped), seed=0)
+            near = data_neighbours(default, shape, n, "f16", target)
+            grid = data_candidates(shape, n, "f16", target, overlapped=overlapped)
+            found = sampled(grid, seed=0)
             schedules = [None, *dict.fromkeys([*near, *found])][: 1 + options.candidates]
             case = DataCase(shape, unevenness, sparsity, n, matrix, len(schedules))
             for schedule in schedules:

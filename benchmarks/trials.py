@@ -87,7 +87,7 @@ def _candidates(matrix: SparseMatrix, n: int, dtype: str, options: TrialOptions)
                 matrix.shape, n, dtype, overlapped=overlapped, clusters=clusters
             )
         if "data" in options.lowerings:
-            found += data_candidates(n, dtype, overlapped=overlapped)
+            found += data_candidates(matrix.shape, n, dtype, options.target, overlapped=overlapped)
     return found
 
 

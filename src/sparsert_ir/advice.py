@@ -1,18 +1,17 @@
 """Will a sparse kernel beat dense libraries? Answered by prediction, before anything runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sparsert_ir.candidates import data_candidates, gpu_candidates, sampled
+from sparsert_ir.candidates import gpu_candidates, sampled
 from sparsert_ir.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model import default_lowering
+from sparsert_ir.cost_model import default_gpu_schedule, default_lowering
 from sparsert_ir.cpu_convolution_model import best_cpu_convolution, predict_cpu_convolution
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.limits import GpuLimits, limits_of
+from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.prediction import DENSE_MODES, Product, predict_dense_us, predict_us
-from sparsert_ir.schedule import Schedule
 
 _SCHEDULES_COMPARED = 400
 _BISECTIONS = 12
@@ -49,8 +48,8 @@ class Advice:
 
 
 def advise(matrix: SparseMatrix, n: int, dtype: str, architecture: str) -> Advice:
-    """Compare the best predicted schedule with dense products on a GPU of `architecture`, or for
-    "cpu" with a dense product in f32 on one thread.
+    """Compare the best predicted schedule, or with the matrix as data the default one, with dense
+    products on a GPU of `architecture`, or for "cpu" with a dense product in f32 on one thread.
 
     Good to about a third (see `sparsert_ir.prediction` and `sparsert_ir.cpu_model`). Raises
     ArgumentError for an unknown architecture or an n below 1.
@@ -62,10 +61,13 @@ def advise(matrix: SparseMatrix, n: int, dtype: str, architecture: str) -> Advic
     limits = limits_of(architecture)
     product = Product(matrix.shape, matrix.nonzeros, n, dtype)
     code = sampled(gpu_candidates(matrix.shape, n, dtype), seed=0)[:_SCHEDULES_COMPARED]
-    data = data_candidates(n, dtype)[:1]
 
     def sparse(nonzeros: int) -> float:
-        return _best_us(replace(product, nonzeros=nonzeros), code, data, limits)
+        one = replace(product, nonzeros=nonzeros)
+        if default_lowering(one.shape, nonzeros, n) == "code":
+            return min(predict_us(schedule, one, limits) for schedule in code)
+        data = default_gpu_schedule(one.shape, n, dtype, nonzeros, "data", architecture)
+        return predict_us(data, one, limits)
 
     sparse_us = sparse(matrix.nonzeros)
     modes: list[ModeAdvice] = []
@@ -99,15 +101,6 @@ def advise_convolution(facts: ConvolutionFacts, groups: int, target: str) -> Adv
 
     dense = CpuFacts(facts.rows, taps, window.columns, facts.rows * taps)
     return _on_cpu(facts.nonzeros, dense, facts.dtype, sparse)
-
-
-def _best_us(
-    product: Product, code: Sequence[Schedule], data: Sequence[Schedule], limits: GpuLimits
-) -> float:
-    """The best of the lowering that the compiler would choose."""
-    lowering = default_lowering(product.shape, product.nonzeros, product.columns)
-    tried = code if lowering == "code" else data
-    return min(predict_us(one, product, limits) for one in tried)
 
 
 def _advise_cpu(facts: CpuFacts) -> Advice:

@@ -18,6 +18,7 @@ from sparsert_ir.cost_model import (
     shared_memory_of,
 )
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
+from sparsert_ir.data_schedules import holds_all
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import (
     ASYNC_COPY_BYTES,
@@ -107,10 +108,17 @@ def staged_candidates(
     return found
 
 
-def data_candidates(columns: int, dtype: str, *, overlapped: bool = False) -> list[Schedule]:
+def data_candidates(
+    shape: tuple[int, int],
+    columns: int,
+    dtype: str,
+    architecture: str,
+    *,
+    overlapped: bool = False,
+) -> list[Schedule]:
     """Candidates for a GPU with the matrix as data."""
     widths = [width for width in (1, 2, 4, 8, 16) if width < 2 * columns]
-    return [
+    found = [
         Schedule(
             lowering="data",
             rows_per_panel=rows,
@@ -127,6 +135,16 @@ def data_candidates(columns: int, dtype: str, *, overlapped: bool = False) -> li
         )
         if rows * groups <= WARP and (groups == 1 or width * groups < 2 * columns)
     ]
+    walks = [replace(one, panels_per_warp=turns) for one in found for turns in (2, 4, 8)]
+    return found + [one for one in walks if _can_walk(one, shape, dtype, architecture)]
+
+
+def _can_walk(one: Schedule, shape: tuple[int, int], dtype: str, architecture: str) -> bool:
+    """Whether warps may take panels in turn, and some warp has as many as it may take."""
+    panels = -(-shape[0] // one.rows_per_panel)
+    warps = one.threads // WARP
+    enough = (one.panels_per_warp - 1) * warps < panels
+    return enough and holds_all(one, shape[1], dtype, shared_memory_of(architecture))
 
 
 def sampled(candidates: list[Schedule], seed: int) -> list[Schedule]:
@@ -153,8 +171,9 @@ def best_candidates(
     if lowering == "data":
         # The model does not tell them apart: what is near the default, and a fair sample.
         default = gpu_schedule_for(matrix, columns, dtype, lowering, target)
-        found = data_candidates(columns, dtype, overlapped=overlapped)
-        return taken_in_turn(data_neighbours(default, columns), sampled(found, seed=0))[:count]
+        found = data_candidates(matrix.shape, columns, dtype, target, overlapped=overlapped)
+        near = data_neighbours(default, matrix.shape, columns, dtype, target)
+        return taken_in_turn(near, sampled(found, seed=0))[:count]
     clusters = architecture_number(target) >= CLUSTERS_FROM
     found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped, clusters=clusters)
     if overlapped and columns >= _LARGE_N:
@@ -210,22 +229,31 @@ def neighbours(
     ]
 
 
-def data_neighbours(schedule: Schedule, columns: int) -> list[Schedule]:
-    """One knob of a schedule with the matrix as data changed by one step."""
-    steps = {
+def data_neighbours(
+    schedule: Schedule, shape: tuple[int, int], columns: int, dtype: str, architecture: str
+) -> list[Schedule]:
+    """One knob of a schedule with the matrix as data changed by one step; what would walk over
+    panels without all of x in shared memory is left out.
+    """
+    limits = {
         "rows_per_panel": (1, WARP // schedule.column_groups),
         "chunk": (1, 8),
         "stages": (1, 16),
         "threads": (WARP, BLOCK_THREADS),
-        "panels_per_warp": (2, 16),  # from 1 on only where all of x fits in shared memory
+        "panels_per_warp": (1, shape[0]),
         "column_groups": (1, WARP // schedule.rows_per_panel),
         "columns_per_thread": (1, min(16, 2 * columns - 1)),
     }
-    return [
+    found = [
         replace(schedule, **{knob: value})
-        for knob, (least, most) in steps.items()
+        for knob, (least, most) in limits.items()
         for value in (getattr(schedule, knob) // 2, getattr(schedule, knob) * 2)
         if least <= value <= most
+    ]
+    return [
+        one
+        for one in found
+        if one.panels_per_warp == 1 or _can_walk(one, shape, dtype, architecture)
     ]
 
 

@@ -55,8 +55,9 @@ def _as_data(matrix: SparseMatrix, window: Window, dtype: str, architecture: str
     default = default_convolution(
         matrix.shape, window, dtype, architecture, "data", matrix.nonzeros
     )
+    near = data_neighbours(default, matrix.shape, window.columns, dtype, architecture)
     return [
         one
-        for one in (default, *data_neighbours(default, window.columns))
+        for one in (default, *near)
         if one.threads % (one.columns_per_thread * one.column_groups) == 0
     ]
