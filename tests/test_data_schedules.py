@@ -15,6 +15,7 @@ from sparsert_ir.candidates import best_candidates, data_candidates, data_neighb
 from sparsert_ir.convolution_candidates import best_convolutions
 from sparsert_ir.cost_model import default_gpu_schedule, shared_memory_of
 from sparsert_ir.data_schedules import data_schedule, holds_all
+from sparsert_ir.element_types import Dtype
 from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
@@ -84,7 +85,7 @@ def test_rows_of_x_that_a_block_holds_leave_room_for_one_of_zeros() -> None:
 
 @pytest.mark.parametrize("columns", [1, 2, 5, 16])
 @pytest.mark.parametrize("dtype", ["f32", "f16"])
-def test_defaults_that_walk_are_exact(columns: int, dtype: str) -> None:
+def test_defaults_that_walk_are_exact(columns: int, dtype: Dtype) -> None:
     """Made for GPUs of one and two multiprocessors, so that small matrices have panels enough."""
     for multiprocessors, rows in ((1, 560), (2, 1100)):
         schedule = data_schedule(
