@@ -4,9 +4,10 @@
     python benchmarks/networks.py --seconds 230 --no-compile
 
 Each way of running is compared with float64 first. Times are medians: "launched" by torch call by
-call, which the host limits; "graph": replayed from a CUDA graph. Sparse kernels are compiled in
-parallel processes, once for f32 and TF32. No network may take more than an equal share of the time
-that is left; what a share left out is in the table, with the reason. Nothing is downloaded.
+call, which the host limits; "graph": replayed from a CUDA graph. The sparse kernels of all networks
+and element types are compiled first, in parallel processes. No network may take more than an equal
+share of the time that is left after that; what a share left out is in the table, with the reason.
+Nothing is downloaded.
 """
 
 import argparse
@@ -38,6 +39,8 @@ _TOLERANCE = {"f32": 1e-4, "tf32": 2e-2, "f16": 5e-2}
 """Of the largest element of the result in float64."""
 _CALLS = 30
 _SECONDS_FOR_COMPILING = 60.0
+_SHARE_FOR_KERNELS = 0.6
+"""Of the time, at most, to compile the sparse kernels."""
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_ALARMS = 5.0
 
@@ -179,7 +182,7 @@ def measure(network: Network, mode: str, way: Way) -> Result:
     """Check, then time; raises whatever goes wrong."""
     torch.backends.cuda.matmul.allow_tf32 = mode == "tf32"
     torch.backends.cudnn.allow_tf32 = mode == "tf32"
-    dtype = torch.float16 if mode == "f16" else torch.float32
+    dtype = _dtype_of(mode)
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     own = copy.deepcopy(network.model).to("cuda", dtype, memory_format=layout)
     x = network.image.to("cuda", dtype, memory_format=layout)
@@ -204,6 +207,40 @@ def _launched_us(call: Callable[[], object]) -> float:
     return 1e6 * statistics.median(times[3:])
 
 
+class Together(torch.nn.Module):
+    """Networks of which each has an image of its own: what they need is compiled at once."""
+
+    def __init__(self, networks: Sequence[Any]) -> None:
+        torch.nn.Module.__init__(self)
+        self.networks = torch.nn.ModuleList(networks)
+
+    def forward(self, *images: Any) -> list[Any]:
+        return [network(image) for network, image in zip(self.networks, images, strict=True)]
+
+
+def compile_all(networks: Sequence[Network], modes: Sequence[str]) -> int:
+    """The kernels of all networks in the modes' element types, which stay with `Network.kept`;
+    returns how many.
+    """
+    library: Any = import_module("sparsert_ir.torch")
+    begin = time.perf_counter()
+    found: list[tuple[Any, Any]] = []
+    with torch.inference_mode():
+        for network in networks:
+            for dtype in dict.fromkeys(_dtype_of(mode) for mode in modes):
+                own = copy.deepcopy(network.model).to(network.exact.device, dtype)
+                image = network.image.to(network.exact.device, dtype)
+                fast, _ = library.sparsify(own, example_inputs=(image,))
+                network.kept.append(fast)
+                found.append((fast, image))
+        models, images = zip(*found, strict=True)
+        return library.prepare(Together(models), *images, progress=told_now_and_then(begin))
+
+
+def _dtype_of(mode: str) -> Any:
+    return torch.float16 if mode == "f16" else torch.float32
+
+
 def measure_all(options: argparse.Namespace, write: Callable[[list[Result]], None]) -> None:
     """All networks, modes and ways, until the time is over; `write` has every result so far."""
     end = time.monotonic() + options.seconds
@@ -214,9 +251,23 @@ def measure_all(options: argparse.Namespace, write: Callable[[list[Result]], Non
         print(" ".join(result.cells), flush=True)
         write(results)
 
-    for number, name in enumerate(options.network):
-        share = share_of(end - time.monotonic(), len(options.network) - number)
-        _measure_network(name, options, time.monotonic() + share, keep)
+    networks: list[Network] = []
+    for name in options.network:
+        try:
+            with limited(end - time.monotonic()):
+                networks.append(Network.of(name, options.sparsity, options.size))
+        except Exception as error:
+            keep(failed(name, "", "all", error))
+    if networks:
+        try:
+            with limited(_SHARE_FOR_KERNELS * (end - time.monotonic())):
+                compile_all(networks, options.modes)
+        except Exception as error:
+            # Each way compiles what it lacks, and says why where it cannot.
+            print(f"compiling all kernels at once: {error}", flush=True)
+    for number, network in enumerate(networks):
+        share = share_of(end - time.monotonic(), len(networks) - number)
+        _measure_network(network, options, time.monotonic() + share, keep)
 
 
 def share_of(left: float, networks: int) -> float:
@@ -225,15 +276,9 @@ def share_of(left: float, networks: int) -> float:
 
 
 def _measure_network(
-    name: str, options: argparse.Namespace, end: float, keep: Callable[[Result], None]
+    network: Network, options: argparse.Namespace, end: float, keep: Callable[[Result], None]
 ) -> None:
-    print(f"{name}: {end - time.monotonic():.0f} s", flush=True)
-    try:
-        with limited(end - time.monotonic()):
-            network = Network.of(name, options.sparsity, options.size)
-    except Exception as error:
-        keep(failed(name, "", "all", error))
-        return
+    print(f"{network.name}: {end - time.monotonic():.0f} s", flush=True)
     # What compiles comes last, for every mode: it may take all the time there is.
     for way in (way for way in WAYS if not (way.compiles and options.no_compile)):
         for mode in options.modes:

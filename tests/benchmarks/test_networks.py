@@ -112,6 +112,18 @@ def test_sparse_networks_are_compiled_once_and_told_about(
         assert float((first(image) - model(image)).abs().max()) < 1e-3
 
 
+def test_kernels_of_all_networks_and_types_are_compiled_together() -> None:
+    small = [models.pruned_network(name, 0.98, 64) for name in ("mobilenet-v1", "resnet-50")]
+    image = torch.randn(1, 3, 64, 64)
+    several = [networks.Network("small", one, image, image, []) for one in small]
+    assert networks.compile_all(several, ["f32", "tf32"]) > 0
+    assert [len(one.kept) for one in several] == [1, 1]
+    for one in several:
+        with torch.inference_mode():
+            _, note = networks._sparse(one.model, image, one.kept)
+        assert ", 0 kernels in" in note
+
+
 def test_a_network_that_fails_is_a_row_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Any:
         raise ValueError("no such network\nat all")
