@@ -157,6 +157,18 @@ def test_inspect_describes_a_pattern(weights: str, sparsert: Sparsert) -> None:
     assert "on one thread" in sparsert("inspect", weights, "--target", "cpu")
 
 
+def test_inspect_tells_how_many_panels_a_warp_takes_in_turn(
+    tmp_path: Path, sparsert: Sparsert
+) -> None:
+    file = str(tmp_path / "tall.npy")
+    np.save(file, np.ones((50_000, 16), np.float32))
+    turns = sparsert("inspect", file, "-n", "8", "--json")["kernel"]["panels_per_warp"]
+    assert turns > 1
+    shown = sparsert("inspect", file, "-n", "8")
+    assert f"up to {turns} one after another by each warp" in shown
+    assert "one after another" not in sparsert("inspect", file, "-n", "196")
+
+
 def test_inspect_of_a_gpu_kernel_says_what_it_can_reach(weights: str, sparsert: Sparsert) -> None:
     sparsert("compile", weights, "--target", "sm_90")
     facts = sparsert("inspect", "layer.sparsert", "--json")

@@ -1,12 +1,14 @@
 """What is chosen, or tried, where the matrix is data on a GPU: legal, and as said."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ptxas import assemble
 from random_layers import GPU_DATA, Case, run, stages, whole_numbers
 
 import sparsert_ir
@@ -102,6 +104,25 @@ def test_defaults_that_walk_are_exact(columns: int, dtype: Dtype) -> None:
         *_, (_, module) = stages(example.layer, GPU_DATA)
         expected = example.expected().astype(example.arguments[0].dtype)
         np.testing.assert_array_equal(run(module, "spmm", example.arguments), expected)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_default_that_walks_keeps_long_chunks_in_registers(
+    architecture: str, dtype: Dtype, tmp_path: Path
+) -> None:
+    """Rows of 1229 nonzeros, on as many warps as a multiprocessor has for them."""
+    for columns in (1, 4, 8):
+        schedule = default_gpu_schedule(
+            (28672, 4096), columns, dtype, 28672 * 1229, "data", architecture
+        )
+        assert schedule.panels_per_warp > 1
+        rows = schedule.rows_per_panel * schedule.threads // WARP * schedule.panels_per_warp
+        matrix = few_nonzeros(rows, 64)
+        kernel = sparsert_ir.compile(
+            matrix, columns, dtype=dtype, target=architecture, schedule=schedule
+        )
+        assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
 
 
 @pytest.mark.parametrize("columns", [1, 8, 16, 200])

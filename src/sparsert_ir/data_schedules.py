@@ -23,8 +23,10 @@ holds only one block's."""
 _ENOUGH_BLOCKS = 120
 """About one for each multiprocessor; half as many where each stages much of x."""
 _MOST_TURNS = 64
-_WARPS_OF_ONE_TURN, _MOST_WARPS = 16, 28
-"""Of a block that a multiprocessor has alone: beyond the first it is better to take turns."""
+_WARPS_OF_ONE_TURN, _MOST_WARPS, _MOST_WARPS_OF_LONG_CHUNKS = 16, 28, 16
+"""Of a block that a multiprocessor has alone: beyond the first it is better to take turns; beyond
+the last, lanes that hold chunks of 8 have too few registers.
+"""
 
 
 def data_schedule(
@@ -113,7 +115,8 @@ def _walking(schedule: Schedule, rows: int, row_length: float, multiprocessors: 
         height = max(height, 4)
         chunk = 8 if row_length > _LONG_ROW else 4
     each = -(-rows // height) / multiprocessors
-    turns = max(2, math.ceil(each / _MOST_WARPS))
+    most = _MOST_WARPS if chunk == 4 else _MOST_WARPS_OF_LONG_CHUNKS
+    turns = max(2, math.ceil(each / most))
     return replace(
         schedule,
         rows_per_panel=height,

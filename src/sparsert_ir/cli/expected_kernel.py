@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparsert_ir.matrix import SparseMatrix
+    from sparsert_ir.schedule import Schedule
 
 Facts = list[tuple[str, str]]
 
@@ -42,6 +43,12 @@ def _on_cpu(matrix: "SparseMatrix", n: int, dtype: str) -> tuple[dict[str, Any],
     return document, facts
 
 
+def _turns(schedule: "Schedule") -> str:
+    """Of the warps that compute a matrix that is data; nothing where each has one panel."""
+    turns = schedule.panels_per_warp
+    return f", up to {turns} one after another by each warp" if turns > 1 else ""
+
+
 def _on_gpu(
     matrix: "SparseMatrix", n: int, dtype: str, target: str
 ) -> tuple[dict[str, Any], Facts]:
@@ -68,6 +75,7 @@ def _on_gpu(
         "lowering_reason": chosen.reason,
         "panels": len(panels),
         "rows_per_panel": height,
+        "panels_per_warp": schedule.panels_per_warp,
         "panel_least": min(balanced),
         "panel_most": max(balanced),
         "unbalanced_least": min(in_order),
@@ -78,7 +86,7 @@ def _on_gpu(
     }
     facts = [
         ("lowering", f"{chosen.lowering}: {chosen.reason}"),
-        ("panels", f"{len(panels)} of up to {height} rows"),
+        ("panels", f"{len(panels)} of up to {height} rows{_turns(schedule)}"),
         (
             "nonzeros per panel",
             f"{min(balanced)} to {max(balanced)}; in order of rows {min(in_order)} to"

@@ -56,6 +56,7 @@ def _facts(function: Operation) -> Iterator[tuple[str, str]]:
     layout = function.attributes.get("sparsert.layout")
     if isinstance(layout, StreamLayoutAttr):
         yield from _layout(layout.data)
+        yield "warps", _warps(schedule)
         yield from _constants(function)
     for op in function.walk():
         yield from _facts_of(op)
@@ -69,9 +70,9 @@ def _layout(layout: StreamLayout) -> Iterator[tuple[str, str]]:
         layout.panel_rows, layout.panels, layout.readers_per_row, strict=True
     ):
         yield (
-            "warps",
+            "panels",
             (
-                f"{panels} with panels of rows: {rows}; readers per row: {readers};"
+                f"{panels} of rows: {rows}; readers per row: {readers};"
                 f" lanes per reader: {layout.column_groups}"
             ),
         )
@@ -89,6 +90,14 @@ def _layout(layout: StreamLayout) -> Iterator[tuple[str, str]]:
             f" {(layout.slice_columns + 1) * layout.row_bytes} bytes of shared memory"
         ),
     )
+
+
+def _warps(schedule: Attribute | None) -> str:
+    """How the panels of a matrix that is data are shared out."""
+    turns = schedule.data.panels_per_warp if isinstance(schedule, ScheduleAttr) else 1
+    if turns == 1:
+        return "one for each panel"
+    return f"one for up to {turns} panels, one after another, over one copy of x"
 
 
 def _constants(function: Operation) -> Iterator[tuple[str, str]]:

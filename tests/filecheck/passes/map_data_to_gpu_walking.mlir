@@ -1,7 +1,11 @@
 // RUN: sparsert-opt %s -p 'sparsert-map-data-to-gpu{shared-memory=80}' | filecheck %s
+// RUN: sparsert-opt %s -t report -p 'sparsert-map-data-to-gpu{shared-memory=80}' | filecheck %s --check-prefix=REPORT
 // RUN: not sparsert-opt %s -p 'sparsert-map-data-to-gpu{shared-memory=64}' 2>&1 | filecheck %s --check-prefix=SLICES
 
 // SLICES: error: sparsert-map-data-to-gpu: schedule: with panels_per_warp > 1 all of x stays in shared memory: expected K of at most 3, got 4; use fewer columns_per_thread or column_groups
+
+// REPORT: panels 3 of rows: 8; readers per row: 4; lanes per reader: 1
+// REPORT: warps one for up to 2 panels, one after another, over one copy of x
 
 // Two blocks of one warp walk over three panels: x is staged before the loop, and the first chunks
 // of the next panel are loaded during the last steps of the one before.
