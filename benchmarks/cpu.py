@@ -35,13 +35,16 @@ from results import replace_text
 PARTS = ("products", "convolutions")
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 _HIDDEN_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-_CHILD = "SPARSERT_BENCHMARK_THREADS"
+_CHILD, _OPENBLAS = "SPARSERT_BENCHMARK_THREADS", "openblas"
 _PACKAGES = ("sparsert_ir", "llvmlite", "numpy", "scipy", "torch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parse(given)
+    if os.environ.get(_CHILD) == _OPENBLAS:
+        print(openblas_kernels_here())
+        return 0
     if _CHILD in os.environ:
         for row in measure_all(options, int(os.environ[_CHILD])):
             print(json.dumps(row), flush=True)
@@ -84,10 +87,11 @@ def last_name(word: str) -> str:
 
 def in_process(given: Sequence[str], threads: int) -> Iterator[dict[str, Any]]:
     """The rows of one number of threads; libraries read it when they are loaded."""
-    variables = {k: v for k, v in os.environ.items() if k not in _HIDDEN_VARIABLES}
-    variables |= dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {_CHILD: str(threads)}
+    variables = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {_CHILD: str(threads)}
     command = [sys.executable, __file__, *given]
-    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, env=seen_by_libraries() | variables, stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdout is not None
         for line in child.stdout:
             row = json.loads(line)
@@ -95,6 +99,11 @@ def in_process(given: Sequence[str], threads: int) -> Iterator[dict[str, Any]]:
             yield row
     if child.returncode:
         raise SystemExit(f"the process with {threads} threads ended with {child.returncode}")
+
+
+def seen_by_libraries() -> dict[str, str]:
+    """The environment variables of the processes that measure, but for the number of threads."""
+    return {name: text for name, text in os.environ.items() if name not in _HIDDEN_VARIABLES}
 
 
 def measure_all(options: argparse.Namespace, threads: int) -> Iterator[dict[str, Any]]:
@@ -108,6 +117,19 @@ def measure_all(options: argparse.Namespace, threads: int) -> Iterator[dict[str,
 
 
 def openblas_kernels() -> str:
+    """Those that OpenBLAS chooses in the processes that measure, which is not what it chose here
+    where a variable that they do not see is set.
+    """
+    return subprocess.run(
+        [sys.executable, __file__],
+        env=seen_by_libraries() | {_CHILD: _OPENBLAS},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def openblas_kernels_here() -> str:
     if find_spec("threadpoolctl") is None:
         return "unknown"
     import_module("numpy")

@@ -39,6 +39,22 @@ def test_nothing_to_measure_is_an_error(tmp_path: Path) -> None:
         cpu.main(["--only", "no such case", "--threads", "1", "--output", str(tmp_path / "cpu")])
 
 
+def test_the_kernels_of_openblas_are_those_of_the_processes_that_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """threadpoolctl, here one that tells what OpenBLAS is told, must not see what they do not."""
+    source = """
+import os
+
+def threadpool_info():
+    return [{"architecture": os.environ.get("OPENBLAS_CORETYPE", "its own choice")}]
+"""
+    (tmp_path / "threadpoolctl.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert cpu.openblas_kernels() == "its own choice"
+
+
 def test_a_wrong_product_is_not_timed() -> None:
     matrix = SparseMatrix.of(np.eye(3, dtype=np.float32))
     x = np.ones((3, 2), np.float32)
