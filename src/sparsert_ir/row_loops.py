@@ -33,7 +33,7 @@ class RowLoops:
         self._element = lane_element(lane)
         self.pieces: list[Piece] = pieces(lane_width(lane))
         self._grouped = "words" in tables
-        self._chains = min(chains, GROUP) if self._grouped else 1
+        self._chains = chains if self._grouped else 1
 
     def totals(self, code: Code, place: SSAValue) -> Values:
         """The sums of the row at `place`, one for each piece.

@@ -24,6 +24,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 """Knobs that are words, and the words."""
 _LARGEST = 2**31 - 1
 """Of any knob, so that sums and products of knobs stay numbers that the IR can hold."""
+_MOST_CHAINS = 4
+"""Nonzeros that are read together (`row_packing.GROUP`): each may go to a sum of its own."""
 _CLUSTERS = (1, 2, 4, 8)
 """Blocks in a cluster; more than 8 are not to be had everywhere (`gpu_facts.CLUSTER_BLOCKS`)."""
 
@@ -113,6 +115,10 @@ class Schedule:
                 )
         if self.cluster not in _CLUSTERS:
             raise ScheduleError(f"schedule: cluster must be 1, 2, 4 or 8, got {self.cluster}")
+        if self.chains > _MOST_CHAINS:
+            raise ScheduleError(
+                f"schedule: chains must be at most {_MOST_CHAINS}, got {self.chains}"
+            )
 
     def to_json(self) -> str:
         """All knobs as a JSON object; `from_json` reads it."""
