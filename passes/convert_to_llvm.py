@@ -40,6 +40,7 @@ from sparsert_ir.lowering.launch import LAUNCH
 from sparsert_ir.lowering.memory import MEMORY, element_bytes, library_functions
 from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD, SHARED
 from sparsert_ir.lowering.numbers import NUMBERS
+from sparsert_ir.lowering.tensor_cores import TENSOR_CORES
 
 RULES: Rules = {
     **CONTROL_FLOW,
@@ -49,6 +50,7 @@ RULES: Rules = {
     **LAUNCH,
     **CLUSTER,
     **ASYNC_COPIES,
+    **TENSOR_CORES,
 }
 CONSTANTS = "sparsert.constants"
 """Attribute of a kernel: how many of its last arguments are constants of the module."""

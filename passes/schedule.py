@@ -78,6 +78,7 @@ class ChooseSchedule(ModulePass):
     rows_per_stage: int | None = None
     column_groups: int | None = None
     panels_per_warp: int | None = None
+    instruction: str | None = None
     launch: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:

@@ -18,7 +18,7 @@ from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, ROUNDOFF, SMALLEST, Dtype, numpy_type
 from sparsert_ir.frontend import Layer, build_module
-from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, BULK_COPY_FROM, CLUSTERS_FROM
+from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, BULK_COPY_FROM, CLUSTERS_FROM, MMA_FROM
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes import PIPELINES
@@ -83,6 +83,8 @@ def cases(draw: st.DrawFn, pipeline: str, architecture: str = "sm_90") -> Case:
         assume(fits_block(schedule, min(rows, schedule.rows_per_panel)))
     if schedule is not None and architecture_number(architecture) < CLUSTERS_FROM:
         schedule = replace(schedule, launch="serial", cluster=1)
+    if schedule is not None and schedule.instruction == "mma":
+        assume(architecture_number(architecture) >= MMA_FROM)
     if schedule is not None and schedule.staging in ("async", "bulk"):
         assume(architecture_number(architecture) >= ASYNC_COPY_FROM)
         if architecture_number(architecture) < BULK_COPY_FROM:
@@ -157,20 +159,24 @@ def schedules(draw: st.DrawFn, pipeline: str, columns: int, dtype: str) -> Sched
 @st.composite
 def data_schedules(draw: st.DrawFn, dtype: str) -> Schedule:
     """Every knob of a matrix that is data on a GPU."""
-    rows = draw(st.sampled_from((1, 2, 4, 8, 16, 32)))
+    on_tensor_cores = dtype != "f32" and draw(st.booleans())
+    rows = draw(st.sampled_from((1, 2, 4, 8) if on_tensor_cores else (1, 2, 4, 8, 16, 32)))
     groups = [number for number in (1, 2, 4, 8, 16, 32) if rows * number <= 32]
+    if on_tensor_cores:
+        groups = [1, 2, 4]
     return Schedule(
         lowering="data",
         rows_per_panel=rows,
         column_groups=draw(st.sampled_from(groups)),
-        columns_per_thread=draw(st.sampled_from((1, 2, 4, 8, 16))),
+        columns_per_thread=draw(st.sampled_from((8,) if on_tensor_cores else (1, 2, 4, 8, 16))),
         threads=draw(st.sampled_from((32, 64, 128, 256))),
-        chunk=draw(st.sampled_from((1, 2, 4, 8))),
+        chunk=draw(st.sampled_from((4, 8) if on_tensor_cores else (1, 2, 4, 8))),
         stages=draw(st.integers(1, 4)),
         panels_per_warp=draw(st.integers(1, 4)),
         stores=draw(st.sampled_from(("cached", "streaming"))),
         accumulation="f32" if dtype != "f32" else draw(st.sampled_from(("plain", "f32"))),
         launch=draw(st.sampled_from(("serial", "overlapped"))),
+        instruction="mma" if on_tensor_cores else "fma",
     )
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsert_ir.dense import Array, IntArray
-from sparsert_ir.gpu_facts import WARP
+from sparsert_ir.gpu_facts import MMA_DEPTH, WARP
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.packing import Stream, StreamLayout, pack_stream, similar_panels
+from sparsert_ir.packing import MMA_LINES, Stream, StreamLayout, pack_stream, similar_panels
 from sparsert_ir.row_lanes import warp_panels
 
 
@@ -32,6 +32,22 @@ class Packed:
             -1, layout.readers
         )
 
+    def local(self) -> Array:
+        """The index of each place in `values`, as an unsigned number.
+
+        On tensor cores a group of four values of lane 4g + t are those of numbers 2t, 2t + 1,
+        2t + 8 and 2t + 9 of line g; lane 16h + 8o + j has the indices of number 8h + j of the
+        lines o, 2 + o, 4 + o and 6 + o.
+        """
+        indices = self.stream.indices.view(np.uint16).astype(np.int64)
+        if self.layout.together == 1:
+            return indices
+        groups = self.layout.chunk // 4
+        # Of each step: h, o, j // 2 and j % 2; group, line // 2.
+        by_number = indices.reshape(-1, 2, 2, 4, 2, groups, MMA_LINES // 2)
+        by_lane = by_number.transpose(0, 6, 2, 3, 5, 1, 4)
+        return by_lane.reshape(-1, self.layout.chunk)
+
     def entries(self) -> tuple[Array, Array, Array]:
         """Rows, columns and values of the places that are not filled up."""
         layout, stream = self.layout, self.stream
@@ -39,7 +55,7 @@ class Packed:
         segment = np.repeat(np.arange(steps.size), steps)
         panel, number = np.divmod(segment, layout.slices)
         row = self.rows_of_readers()[panel].ravel()
-        local = stream.indices.view(np.uint16).astype(np.int64)
+        local = self.local()
         column = local + np.repeat(number, layout.readers)[:, np.newaxis] * layout.slice_columns
         used = local != layout.slice_columns
         return (
@@ -58,7 +74,7 @@ def _packed(dense: Array, slice_columns: int, *, height: int, **layout: int) -> 
         similar_panels(lengths, 1).ravel(),
         lengths,
         height=height,
-        readers=WARP // layout["column_groups"],
+        tallest=MMA_LINES if layout.get("together", 1) > 1 else WARP // layout["column_groups"],
         multiple_of=2,
     )
     whole = StreamLayout(
@@ -78,15 +94,17 @@ def packings(draw: st.DrawFn) -> Packed:
     rows, depth = draw(st.integers(1, 40)), draw(st.integers(1, 90))
     density = draw(st.sampled_from((0.0, 0.02, 0.3, 1.0)))
     present = random.random((rows, depth)) < density * random.random((rows, 1)) * 2
-    height = draw(st.sampled_from((1, 2, 4, 8, 16, 32)))
-    groups = draw(st.sampled_from([g for g in (1, 2, 4, 8, 16, 32) if g * height <= WARP]))
+    together = draw(st.sampled_from((1, MMA_DEPTH)))
+    height = draw(st.sampled_from((1, 2, 4, 8, 16, 32) if together == 1 else (1, 2, 4, 8)))
+    groups = [g for g in (1, 2, 4, 8, 16, 32) if g * height <= WARP]
     return _packed(
         (random.standard_normal((rows, depth)) * present).astype(np.float32),
         slice_columns=draw(st.integers(1, depth)),
         height=height,
-        column_groups=groups,
-        chunk=draw(st.sampled_from((1, 2, 4, 8))),
+        column_groups=draw(st.sampled_from(groups if together == 1 else [1])),
+        chunk=draw(st.sampled_from((1, 2, 4, 8) if together == 1 else (4, 8))),
         row_bytes=draw(st.sampled_from((2, 4, 8, 16, 64, 256))),
+        together=together,
     )
 
 
@@ -102,7 +120,7 @@ def test_every_nonzero_is_exactly_once_at_a_reader_of_its_row(packed: Packed) ->
 
 @given(packings())
 def test_places_without_a_nonzero_hold_0_and_point_at_the_row_of_zeros(packed: Packed) -> None:
-    local = packed.stream.indices.view(np.uint16)
+    local = packed.local()
     empty = packed.stream.values == 0
     np.testing.assert_array_equal(local[empty], packed.layout.slice_columns)
     assert (local[~empty] < packed.layout.slice_columns).all()
@@ -139,7 +157,7 @@ def test_every_row_has_readers_and_longer_rows_have_as_many_or_more(packed: Pack
 def test_rows_twice_as_long_have_twice_as_many_readers() -> None:
     lengths = np.array([100] * 16 + [200] * 3 + [400, 1600] + [50] * 16)
     rows = similar_panels(lengths, 1).ravel()
-    dealt = warp_panels(rows, lengths, height=8, readers=32, multiple_of=4)
+    dealt = warp_panels(rows, lengths, height=8, tallest=32, multiple_of=4)
     assert round(lengths.mean()) == 135
     assert dealt.panel_rows == (1, 2, 4, 8, 16)
     assert dealt.panels == (1, 1, 1, 2, 3)
@@ -205,7 +223,7 @@ def test_packing_1_7_million_nonzeros_takes_about_a_second() -> None:
     rows = similar_panels(lengths, 1).ravel()
     arrays = (matrix.row_offsets, matrix.column_indices, matrix.values)
     begin = time.process_time()
-    dealt = warp_panels(rows, lengths, height=2, readers=32, multiple_of=8)
+    dealt = warp_panels(rows, lengths, height=2, tallest=32, multiple_of=8)
     layout = StreamLayout(
         panel_rows=dealt.panel_rows,
         panels=dealt.panels,

@@ -32,6 +32,7 @@ OTHER_VALUES: dict[str, Any] = {
     "rows_per_stage": 8,
     "column_groups": 2,
     "panels_per_warp": 2,
+    "instruction": "mma",
     "launch": "overlapped",
 }
 LOWERINGS = ("code", "data")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Literal
 
 from sparsert_ir.cost_model import (
-    OVERLAP_FROM,
     architecture_number,
     default_lowering,
     gpu_schedule_for,
@@ -27,6 +26,7 @@ from sparsert_ir.gpu_facts import (
     BULK_COPY_BYTES,
     BULK_COPY_FROM,
     CLUSTERS_FROM,
+    OVERLAP_FROM,
     STATIC_SHARED_MEMORY,
     WARP,
 )

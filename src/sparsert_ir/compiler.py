@@ -19,7 +19,6 @@ from sparsert_ir.convolution_schedules import (
     default_convolution,
 )
 from sparsert_ir.cost_model import (
-    OVERLAP_FROM,
     architecture_number,
     choose_lowering,
     default_cpu_schedule,
@@ -31,9 +30,8 @@ from sparsert_ir.cost_model import (
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import BF16_FROM, DTYPES, Dtype, is_real, numpy_type, rounded
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
-from sparsert_ir.errors import ArgumentError, ScheduleError
+from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer, build_module
-from sparsert_ir.gpu_facts import ASYNC_COPY_FROM, BULK_COPY_FROM, CLUSTERS_FROM
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
@@ -43,7 +41,7 @@ from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.schedule import Lowering, Schedule
-from sparsert_ir.schedule_knobs import check_accumulation, check_knobs
+from sparsert_ir.schedule_knobs import check_accumulation, check_architecture_has, check_knobs
 from sparsert_ir.separable_schedules import default_separable
 
 if TYPE_CHECKING:
@@ -348,26 +346,9 @@ def _schedule(
     place = "cpu" if target == "cpu" else "gpu"
     check_knobs(schedule, place, kind=layer.kind)
     check_accumulation(schedule, layer.dtype)
-    if schedule.launch == "overlapped" and not _overlaps(target):
-        raise ScheduleError(
-            f"schedule: launch = overlapped needs target sm_{OVERLAP_FROM} or later, got {target}"
-        )
-    if schedule.cluster > 1 and architecture_number(target) < CLUSTERS_FROM:
-        raise ScheduleError(
-            f"schedule: cluster = {schedule.cluster} needs target sm_{CLUSTERS_FROM} or later, got"
-            f" {target}; expected 1"
-        )
-    oldest = {"async": ASYNC_COPY_FROM, "bulk": BULK_COPY_FROM}.get(schedule.staging, 0)
-    if target != "cpu" and architecture_number(target) < oldest:
-        raise ScheduleError(
-            f"schedule: staging = {schedule.staging} needs target sm_{oldest} or later, got"
-            f" {target}"
-        )
+    if target != "cpu":
+        check_architecture_has(schedule, architecture_number(target))
     return schedule
-
-
-def _overlaps(target: str) -> bool:
-    return target != "cpu" and architecture_number(target) >= OVERLAP_FROM
 
 
 def _lowering_reason(layer: Layer, target: str, code_budget: int) -> str:

@@ -31,6 +31,7 @@ def make_context(*, allow_unregistered: bool = False) -> Context:
     context.register_dialect("sparsert", load_sparsert)
     context.register_dialect("gpu", _load_gpu)
     context.register_dialect("llvm", _load_llvm)
+    context.register_dialect("nvgpu", load_nvgpu)
     context.register_dialect("nvvm", load_nvvm)
     return context
 
@@ -39,6 +40,12 @@ def load_sparsert() -> Dialect:
     from sparsert_ir.dialects.sparsert import Sparsert
 
     return Sparsert
+
+
+def load_nvgpu() -> Dialect:
+    from sparsert_ir.dialects.nvgpu import Nvgpu
+
+    return Nvgpu
 
 
 def load_nvvm() -> Dialect:

@@ -6,7 +6,6 @@ from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes
 from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model import (
-    OVERLAP_FROM,
     RUN_ONCE_BYTES,
     LoweringChoice,
     architecture_number,
@@ -20,7 +19,7 @@ from sparsert_ir.cpu_convolution_model import (
 from sparsert_ir.cpu_model import threads_that_pay, with_lowering
 from sparsert_ir.data_schedules import holds_all
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
-from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, OVERLAP_FROM, STATIC_SHARED_MEMORY, WARP
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
 from sparsert_ir.schedule import Lowering, Schedule

@@ -6,14 +6,13 @@ from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes, code_schedule
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, threads_for, with_lowering
 from sparsert_ir.data_schedules import data_schedule, walks_over_tiles
+from sparsert_ir.gpu_facts import OVERLAP_FROM
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Lowering, Schedule
 
-OVERLAP_FROM = 90
-"""Compute capability (times ten) from which launches overlap."""
 _FEW_COLUMNS = 8
 RUN_ONCE_BYTES = 1.9 * 2**20
 """Of code, beyond which a kernel that runs it once takes about three times as long on an H200."""

@@ -10,12 +10,18 @@ STATIC_SHARED_MEMORY = 48 * 1024
 """Bytes of shared memory that a kernel can declare; more is asked for at the launch."""
 CLUSTER_BLOCKS = 8
 """Blocks that a cluster can have on every GPU that has clusters."""
+MMA_FROM = 80
+"""Compute capability (times ten) from which a warp multiplies matrices of 16 x 16 and 16 x 8."""
+MMA_TILE, MMA_DEPTH = 8, 16
+"""Rows and columns of the tiles that a warp loads for that; products that it adds at once."""
 ASYNC_COPY_FROM = 80
 """Compute capability (times ten) from which threads copy to shared memory asynchronously."""
 ASYNC_COPY_BYTES = (4, 8, 16)
 """What a thread can copy to shared memory at once, on multiples of that."""
 BULK_COPY_BYTES = 16
 """Of which starts and sizes of copied rows are multiples."""
+OVERLAP_FROM = 90
+"""Compute capability (times ten) from which launches overlap."""
 CLUSTERS_FROM = BULK_COPY_FROM = 90
 """Compute capability (times ten) from which there are clusters, and copies of whole rows."""
 GLOBAL, WORKGROUP, CONSTANT, CLUSTER = 1, 3, 4, 7
@@ -24,5 +30,8 @@ block of its cluster CLUSTER:
 https://llvm.org/docs/NVPTXUsage.html#address-spaces
 """
 
+MIN_BLOCKS = "nvvm.minctasm"
+"""Attribute of a kernel: blocks that a multiprocessor must have registers for; without it ptxas
+spares registers for more than one even where shared memory has room for one only."""
 INSTRUCTION_BYTES = 16
 """Of machine code, on every architecture since sm_70."""

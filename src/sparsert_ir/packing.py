@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsert_ir.dense import Array, IntArray
-from sparsert_ir.gpu_facts import WARP
+from sparsert_ir.gpu_facts import MMA_DEPTH, MMA_TILE, WARP
 
 PIECE_BYTES = 16
 """The array that holds x in shared memory is made of such."""
+MMA_LINES = 8
+"""Of a warp: each four lanes that hold nonzeros of one row."""
+_LINE_LANES = WARP // MMA_LINES
 _INDEX_LIMIT = 2**16 - 1
 """The largest column number that an index can hold."""
 _WAVEFRONT_BYTES = 128
@@ -27,7 +30,13 @@ class StreamLayout:
     reader. The columns of the matrix are cut into slices of `slice_columns`; a panel's steps of one
     slice follow each other. Column indices count from the start of the slice.
 
-    row_bytes: bytes of one row of x in shared memory; decides which rows lie in the same bank.
+    row_bytes: bytes of a row of x that lie together in shared memory; decides which rows lie in the
+               same bank.
+    together:  nonzeros of a row that an instruction multiplies: 1, or 16 on tensor cores. There
+               every lane is a reader; four lanes are a line, the rows of a panel share the lines
+               evenly, and a line takes 16 nonzeros at a time. Lane 4g + t of a warp holds the
+               values of numbers 2t, 2t + 1, 2t + 8 and 2t + 9 of line g; lane 16h + 8o + j holds
+               the indices of number 8h + j of the lines o, 2 + o, 4 + o and 6 + o.
     """
 
     panel_rows: tuple[int, ...]
@@ -37,6 +46,7 @@ class StreamLayout:
     slice_columns: int
     slices: int
     row_bytes: int
+    together: int = 1
 
     @property
     def readers(self) -> int:
@@ -129,18 +139,45 @@ def pack_stream(
     starts = _starts(counts.reshape(rows.size, layout.slices), slots, layout)
     slot = slot[order]
     readers = slots.readers[slot]
-    turn, reader = np.divmod(place, readers)
-    step, within = np.divmod(turn, layout.chunk)
+    step, rest = np.divmod(place, readers * layout.chunk)
     step += starts[slots.panel[slot] * layout.slices + segment[order] % layout.slices]
-    index = (step * layout.readers + slots.first_reader[slot] + reader) * layout.chunk + within
-    length = int(starts[-1]) * layout.readers * layout.chunk
-    packed = np.zeros(length, values.dtype)
-    packed[index] = values[order]
-    numbers = np.full(length, layout.slice_columns, np.uint16)
-    numbers[index] = local[order]
+    deal = _deal_to_readers if layout.together == 1 else _deal_to_lines
+    value_place, index_place = deal(rest, readers, slots.first_reader[slot], layout)
+    per_step = layout.readers * layout.chunk
+    packed = np.zeros(int(starts[-1]) * per_step, values.dtype)
+    packed[step * per_step + value_place] = values[order]
+    numbers = np.full(packed.size, layout.slice_columns, np.uint16)
+    numbers[step * per_step + index_place] = local[order]
     shape = (-1, layout.chunk)
     return Stream(
         packed.reshape(shape), numbers.view(np.int16).reshape(shape), starts.astype(np.int32)
+    )
+
+
+def _deal_to_readers(
+    number: Array, readers: Array, first_reader: Array, layout: StreamLayout
+) -> tuple[Array, Array]:
+    """Where nonzero `number` of a row's step has its value, and its index, in that step."""
+    turn, reader = np.divmod(number, readers)
+    place = (first_reader + reader) * layout.chunk + turn
+    return place, place
+
+
+def _deal_to_lines(
+    number: Array, readers: Array, first_reader: Array, layout: StreamLayout
+) -> tuple[Array, Array]:
+    """The same for tensor cores: 16 that follow each other are one column of a matrix."""
+    group, rest = np.divmod(number, MMA_DEPTH * (readers // _LINE_LANES))
+    line, depth = np.divmod(rest, MMA_DEPTH)
+    line += first_reader // _LINE_LANES
+    half, row = np.divmod(depth, MMA_TILE)
+    value_lane = line * _LINE_LANES + row // 2
+    value_place = half * 2 + row % 2
+    index_lane = (half * 2 + line % 2) * MMA_TILE + row
+    first = group * _LINE_LANES
+    return (
+        value_lane * layout.chunk + first + value_place,
+        index_lane * layout.chunk + first + line // 2,
     )
 
 

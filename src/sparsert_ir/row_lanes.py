@@ -22,15 +22,15 @@ class WarpPanels:
 
 
 def warp_panels(
-    rows: IntArray, row_lengths: Array, *, height: int, readers: int, multiple_of: int
+    rows: IntArray, row_lengths: Array, *, height: int, tallest: int, multiple_of: int
 ) -> WarpPanels:
     """Deal `rows`, the longest first, so that all warps take about as many steps.
 
-    A row of the mean length gets the `readers` of a warp divided by `height`; a row twice as long
-    gets twice as many, up to all of them, and a shorter one fewer.
+    A row of the mean length gets the readers of a warp divided by `height`; a row twice as long
+    gets twice as many, up to all of them, and a shorter one fewer, down to what `tallest` rows get.
     multiple_of: the number of panels is rounded up to it with empty ones: warps of a block.
     """
-    wanted = _heights(row_lengths[rows], height, readers)
+    wanted = _heights(row_lengths[rows], height, tallest)
     slots: list[IntArray] = []
     panel_rows: list[int] = []
     panels: list[int] = []
@@ -52,10 +52,10 @@ def warp_panels(
     return WarpPanels(np.concatenate(slots), tuple(panel_rows), tuple(panels))
 
 
-def _heights(row_lengths: Array, height: int, readers: int) -> Array:
+def _heights(row_lengths: Array, height: int, tallest: int) -> Array:
     """Rows of the panel that each row belongs in."""
     mean = max(float(row_lengths.mean()), 1.0)
     shorter = np.log2(mean / np.maximum(row_lengths, 1))
-    return np.exp2(np.clip(np.log2(height) + np.rint(shorter), 0, np.log2(readers))).astype(
+    return np.exp2(np.clip(np.log2(height) + np.rint(shorter), 0, np.log2(tallest))).astype(
         np.int64
     )

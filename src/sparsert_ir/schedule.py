@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "stores": ("cached", "streaming"),
     "launch": ("serial", "overlapped"),
     "staging": ("none", "copy", "async", "bulk"),
+    "instruction": ("fma", "mma"),
 }
 """Knobs that are words, and the words."""
 _LARGEST = 2**31 - 1
@@ -70,6 +71,8 @@ class Schedule:
                         `columns_per_thread` columns.
     panels_per_warp:    data on a GPU only: panels that a warp computes one after another, while the
                         x that its block has staged stays in shared memory.
+    instruction:        data on a GPU only: "fma" multiplies in the lanes, in f32; "mma" on tensor
+                        cores, 16 nonzeros of a row at a time (f16 and bf16; sm_80 and later).
     launch:             GPU only: "overlapped" lets the kernel start while the one before it on the
                         stream still runs; it waits before it touches x, the residual or y (sm_90
                         and later: programmatic dependent launch).
@@ -95,6 +98,7 @@ class Schedule:
     rows_per_stage: int = 32
     column_groups: int = 1
     panels_per_warp: int = 1
+    instruction: Literal["fma", "mma"] = "fma"
     launch: Literal["serial", "overlapped"] = "serial"
 
     def __post_init__(self) -> None:

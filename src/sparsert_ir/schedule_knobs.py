@@ -7,6 +7,13 @@ from dataclasses import asdict, fields
 from typing import Literal, TypeAlias
 
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu_facts import (
+    ASYNC_COPY_FROM,
+    BULK_COPY_FROM,
+    CLUSTERS_FROM,
+    MMA_FROM,
+    OVERLAP_FROM,
+)
 from sparsert_ir.schedule import Schedule
 
 Place: TypeAlias = Literal["gpu", "cpu"]
@@ -24,10 +31,11 @@ _OF_CODE_ON_GPUS = (
     "permutation", "k_groups", "cluster", "column_tiles", "panels_per_block", "block_order",
     "staging",
 )  # fmt: skip
+_OF_DATA_ON_GPUS = ("chunk", "stages", "column_groups", "panels_per_warp", "instruction")
 _OF_STAGED_CODE = ("stages", "rows_per_stage")
 _KNOBS = {
     ("gpu", "code"): (*_ON_GPUS, *_OF_CODE_ON_GPUS),
-    ("gpu", "data"): (*_ON_GPUS, "chunk", "stages", "column_groups", "panels_per_warp"),
+    ("gpu", "data"): (*_ON_GPUS, *_OF_DATA_ON_GPUS),
     ("cpu", "code"): (*_EVERYWHERE, "permutation", "staging"),
     ("cpu", "data"): (*_EVERYWHERE, "staging", "chains"),
 }
@@ -71,6 +79,28 @@ def check_knobs(schedule: Schedule, place: Place, *, kind: Kind = "product") -> 
             f"schedule: on a {place.upper()} staging must be one of"
             f" {', '.join(_STAGING[place])}, got {schedule.staging}"
         )
+
+
+_NEEDS = {
+    ("launch", "overlapped"): OVERLAP_FROM,
+    ("staging", "async"): ASYNC_COPY_FROM,
+    ("staging", "bulk"): BULK_COPY_FROM,
+    ("instruction", "mma"): MMA_FROM,
+}
+"""(Knob, word) -> the oldest architecture that can do it."""
+
+
+def check_architecture_has(schedule: Schedule, architecture: int) -> None:
+    """Raise ScheduleError for what a GPU of this compute capability (times ten) lacks."""
+    needs = [*_NEEDS.items()]
+    if schedule.cluster > 1:
+        needs.append((("cluster", str(schedule.cluster)), CLUSTERS_FROM))
+    for (knob, word), oldest in needs:
+        if str(getattr(schedule, knob)) == word and architecture < oldest:
+            raise ScheduleError(
+                f"schedule: {knob} = {word} needs target sm_{oldest} or later, got"
+                f" sm_{architecture}"
+            )
 
 
 def check_accumulation(schedule: Schedule, dtype: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sparsert_ir.convolution_facts import ConvolutionFacts
 from sparsert_ir.convolution_schedules import convolution_lowering, default_convolution
-from sparsert_ir.cost_model import OVERLAP_FROM, architecture_number, shared_memory_of
+from sparsert_ir.cost_model import architecture_number, shared_memory_of
 from sparsert_ir.cpu_convolution_model import (
     best_cpu_convolution,
     cpu_convolution_candidates,
@@ -14,7 +14,7 @@ from sparsert_ir.cpu_convolution_model import (
 )
 from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
+from sparsert_ir.gpu_facts import BLOCK_THREADS, OVERLAP_FROM, STATIC_SHARED_MEMORY
 from sparsert_ir.limits import GpuLimits, floor_us, limits_of
 from sparsert_ir.prediction import LOAD_CLOCKS, SERIAL_US, Product, predict_us, time_parts
 from sparsert_ir.schedule import Schedule

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from math import prod
+from math import gcd, prod
 from typing import cast
 
 from xdsl.dialects import arith, memref
@@ -27,6 +27,33 @@ _BYTES_ON_THEIR_WAY = 128
 _WIDEST_BITS = 128
 
 
+@dataclass(frozen=True)
+class StagedSlice:
+    """Rows of x in shared memory, cut into pieces of `piece` columns, one piece of all rows after
+    another: element (row, column) lies in row `column // piece * rows + row` of `array`.
+    """
+
+    array: SSAValue
+    rows: int
+    piece: int
+
+    def place(self, code: Code, row: SSAValue, column: SSAValue) -> list[SSAValue]:
+        """Where an element lies in the array."""
+        if self.whole:
+            return [row, column]
+        piece, within = code.divide(column, self.piece)
+        return [code.add(code.multiply(piece, code.index(self.rows)), row), within]
+
+    def store(self, code: Code, value: SSAValue, row: SSAValue, column: SSAValue) -> None:
+        """Store adjacent columns of a row."""
+        code.do(StoreColumnsOp(value, self.array, self.place(code, row, column)))
+
+    @property
+    def whole(self) -> bool:
+        """Whether rows are in one piece."""
+        return cast(MemRefType[Attribute], self.array.type).get_shape()[0] == self.rows
+
+
 @dataclass(frozen=True, kw_only=True)
 class SliceCopy:
     """Copies `rows` rows of x from row `first` on, `width` columns from a tile's first column on.
@@ -34,7 +61,6 @@ class SliceCopy:
     threads: of the block, all of which take part.
     columns: of x, N; the copy holds 0 where the tile reaches past them.
     depth:   rows of x, K.
-    staged_rows: rows of the array in shared memory.
     """
 
     element_type: AnyFloat
@@ -44,88 +70,113 @@ class SliceCopy:
     width: int
     first: int
     rows: int
-    staged_rows: int
 
-    def write(self, code: Code, x: SSAValue, staged: SSAValue, column: SSAValue) -> None:
+    def write(self, code: Code, x: SSAValue, staged: StagedSlice, column: SSAValue) -> None:
         """Emit the copy; `column` is the tile's first column. A barrier must follow."""
+        way = self._way(code, x, staged, column)
         thread = code.insert(gpu.ThreadIdOp("x"))
-        if self._flat:
-            x, staged = flattened(code, x), flattened(code, staged)
-        piece_bytes = self._piece * self.element_type.bitwidth // 8
+        piece_bytes = way.piece * self.element_type.bitwidth // 8
         most = min(_MOST_ON_THEIR_WAY, _BYTES_ON_THEIR_WAY // piece_bytes)
-        count = even_batch(-(-self._pieces // self.threads), most)
+        pieces = self.rows * self.width // way.piece
+        count = even_batch(-(-pieces // self.threads), most)
         per_batch = self.threads * count
-        if self._pieces <= per_batch:
-            self._batch(code, x, staged, column, thread, count)
+        if pieces <= per_batch:
+            self._batch(code, way, pieces, thread, count)
             return
 
         def one_batch(inner: Code, begin: SSAValue) -> None:
-            self._batch(inner, x, staged, column, inner.add(begin, thread), count)
+            self._batch(inner, way, pieces, inner.add(begin, thread), count)
 
-        code.loop(code.index(0), code.index(self._pieces), code.index(per_batch), one_batch)
+        code.loop(code.index(0), code.index(pieces), code.index(per_batch), one_batch)
 
-    @property
-    def _flat(self) -> bool:
-        """Whether the rows follow each other in x as they do in shared memory."""
-        return self.columns == self.width
-
-    @property
-    def _piece(self) -> int:
-        """Elements that one load takes: as many as 16 bytes hold, if all starts are multiples."""
-        sizes = [self.columns, self.width]
-        if self._flat:
-            sizes = [self.width * n for n in (self.first, self.rows, self.depth, self.staged_rows)]
-        piece = _WIDEST_BITS // self.element_type.bitwidth
-        while any(size % piece for size in sizes):
-            piece //= 2
-        return piece
-
-    @property
-    def _pieces(self) -> int:
-        return self.rows * self.width // self._piece
+    def _way(
+        self, code: Code, x: SSAValue, staged: StagedSlice, column: SSAValue
+    ) -> "_RowByRow | _Flat":
+        """Pieces are as long as 16 bytes hold, if all starts are multiples."""
+        widest = _WIDEST_BITS // self.element_type.bitwidth
+        if self.columns == self.width and staged.whole:
+            sizes = [self.width * n for n in (self.first, self.rows, self.depth, staged.rows)]
+            start = self.first * self.width
+            x, array = flattened(code, x), flattened(code, staged.array)
+            return _Flat(self, gcd(widest, *sizes), x, array, start)
+        piece = gcd(widest, self.columns, self.width, staged.piece)
+        return _RowByRow(self, piece, x, staged, column)
 
     def _batch(
-        self,
-        code: Code,
-        x: SSAValue,
-        staged: SSAValue,
-        column: SSAValue,
-        begin: SSAValue,
-        count: int,
+        self, code: Code, way: "_RowByRow | _Flat", pieces: int, begin: SSAValue, count: int
     ) -> None:
         """The pieces `begin`, `begin + threads`, ...: all loads, then all stores."""
-        last = code.index(self._pieces - 1)
+        last = code.index(pieces - 1)
         numbers = [code.add(begin, code.index(i * self.threads)) for i in range(count)]
-        values = [self._load(code, x, column, code.minimum(n, last)) for n in numbers]
+        values = [way.load(code, code.minimum(n, last)) for n in numbers]
         for number, value in zip(numbers, values, strict=True):
-            store = StoreColumnsOp(value, staged, self._place(code, number))
-            insert_below(code, number, self._pieces, store)
+            place = way.place(code, number)
+            store = StoreColumnsOp(value, way.array, place)
+            insert_below(code, number, pieces, store)
 
-    def _place(self, code: Code, number: SSAValue) -> list[SSAValue]:
+
+@dataclass(frozen=True)
+class _Flat:
+    """Rows that follow each other in x as they do in shared memory: one copy of all."""
+
+    copy: SliceCopy
+    piece: int
+    x: SSAValue
+    array: SSAValue
+    start: int
+
+    def place(self, code: Code, number: SSAValue) -> list[SSAValue]:
         """Where a piece lies in shared memory."""
-        if self._flat:
-            return [code.multiply(number, code.index(self._piece))]
-        per_row = code.index(self.width // self._piece)
+        return [code.multiply(number, code.index(self.piece))]
+
+    def load(self, code: Code, number: SSAValue) -> SSAValue:
+        """A piece of x."""
+        offset = code.add(self.place(code, number)[0], code.index(self.start))
+        kind = _lane_type(self.copy.element_type, self.piece)
+        return code.insert(LoadColumnsOp(self.x, [offset], kind))
+
+
+@dataclass(frozen=True)
+class _RowByRow:
+    """Some columns of each row."""
+
+    copy: SliceCopy
+    piece: int
+    x: SSAValue
+    staged: StagedSlice
+    column: SSAValue
+
+    @property
+    def array(self) -> SSAValue:
+        return self.staged.array
+
+    def place(self, code: Code, number: SSAValue) -> list[SSAValue]:
+        """Where a piece lies in shared memory."""
+        return self.staged.place(code, *self._split(code, number))
+
+    def _split(self, code: Code, number: SSAValue) -> tuple[SSAValue, SSAValue]:
+        """Row, and column in the tile, of a piece."""
+        per_row = code.index(self.copy.width // self.piece)
         row = code.insert(arith.DivUIOp(number, per_row))
         piece = code.insert(arith.RemUIOp(number, per_row))
-        return [row, code.multiply(piece, code.index(self._piece))]
+        return row, code.multiply(piece, code.index(self.piece))
 
-    def _load(self, code: Code, x: SSAValue, column: SSAValue, number: SSAValue) -> SSAValue:
-        piece = self._piece
-        kind: Attribute = self.element_type
-        if piece > 1:
-            kind = VectorType(self.element_type, [piece])
-        place = self._place(code, number)
-        if self._flat:
-            offset = code.add(place[0], code.index(self.first * self.width))
-            return code.insert(LoadColumnsOp(x, [offset], kind))
-        row, here = code.add(place[0], code.index(self.first)), code.add(column, place[1])
-        if self.columns % self.width == 0:
-            return code.insert(LoadColumnsOp(x, [row, here], kind))
-        inside = code.compare(here, "ult", code.index(self.columns))
-        safe = code.minimum(here, code.index(self.columns - piece))
-        value = code.insert(LoadColumnsOp(x, [row, safe], kind))
-        return code.select(inside, value, splat(code, code.number(0.0, self.element_type), kind))
+    def load(self, code: Code, number: SSAValue) -> SSAValue:
+        """A piece of x; 0 past its last column."""
+        copy, piece = self.copy, self.piece
+        kind = _lane_type(copy.element_type, piece)
+        row, within = self._split(code, number)
+        row, here = code.add(row, code.index(copy.first)), code.add(self.column, within)
+        if copy.columns % copy.width == 0:
+            return code.insert(LoadColumnsOp(self.x, [row, here], kind))
+        inside = code.compare(here, "ult", code.index(copy.columns))
+        safe = code.minimum(here, code.index(copy.columns - piece))
+        value = code.insert(LoadColumnsOp(self.x, [row, safe], kind))
+        return code.select(inside, value, splat(code, code.number(0.0, copy.element_type), kind))
+
+
+def _lane_type(element_type: AnyFloat, width: int) -> Attribute:
+    return element_type if width == 1 else VectorType(element_type, [width])
 
 
 def even_batch(rounds: int, most: int) -> int:

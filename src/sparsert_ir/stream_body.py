@@ -1,135 +1,62 @@
-"""What the lanes of a kernel do that streams a packed matrix."""
+"""What the warps of a kernel do that streams a packed matrix: which panels, what is loaded when."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import cast
 
-from xdsl.dialects import arith, math, scf, vector
-from xdsl.dialects.builtin import AnyFloat, MemRefType, VectorType, f32, i16, i32
-from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.dialects import arith, scf
+from xdsl.ir import Block, Region, SSAValue
 
 from sparsert_ir.building import Code, Values
 from sparsert_ir.dialects import gpu, nvvm
-from sparsert_ir.dialects.sparsert import (
-    LoadColumnsOp,
-    StoreColumnsOp,
-    lane_element,
-    lane_width,
-)
-from sparsert_ir.epilogue import RowWriter, convert, splat, with_element
 from sparsert_ir.gpu_facts import WARP
-from sparsert_ir.kernel_function import ProductFunction
-from sparsert_ir.packing import StreamLayout
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.staging import SliceCopy
+from sparsert_ir.stream_arrays import Steps, StreamArrays
 from sparsert_ir.stream_choice import block_count, tile_columns
+from sparsert_ir.stream_lanes import FmaLanes, StreamLanes
+from sparsert_ir.stream_tensor_cores import MmaLanes
 from sparsert_ir.window_staging import WindowCopy
 
 
 @dataclass(frozen=True)
-class _Lane:
-    """What stays the same while a lane works: its reader in the warp, its columns.
-
-    tile:   first column of the block.
-    within: first column of the lane, counted from `tile`.
-    """
-
-    reader: SSAValue
-    tile: SSAValue
-    within: SSAValue
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A lane's place in a panel.
-
-    number:  of its row in the matrix; -1 where the panel is not full.
-    sharing: lanes that share the row.
-    """
-
-    number: SSAValue
-    sharing: SSAValue
-    first_of_row: SSAValue
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """Of a panel in one slice of x: the first, and the one past the last."""
-
-    begin: SSAValue
-    end: SSAValue
-
-
-@dataclass(frozen=True)
 class _Batch:
-    """Chunks of a lane in registers: values, indices."""
+    """Chunks of a lane in registers, as `StreamLanes.load_chunk` gives them."""
 
-    values: Values
-    indices: Values
+    chunks: list[Values]
 
     def all(self) -> list[SSAValue]:
-        return [*self.values, *self.indices]
+        return [value for chunk in self.chunks for value in chunk]
 
     @classmethod
-    def of(cls, carried: Values) -> "_Batch":
+    def of(cls, carried: Values, stages: int) -> "_Batch":
         """From what `all` gave."""
-        half = len(carried) // 2
-        return cls(carried[:half], carried[half:])
+        each = len(carried) // stages
+        return cls([carried[i * each : (i + 1) * each] for i in range(stages)])
 
 
 @dataclass(frozen=True)
 class StreamBody:
-    """Writes the code of all threads.
+    """Writes the code of all threads. tile: first column of the block."""
 
-    buffers: x, the residual if there is one, y. tables: the packed arrays, by name.
-    staged:  a slice of x in shared memory, with a row of zeros after it.
-    """
-
-    product: ProductFunction
-    layout: StreamLayout
-    buffers: list[SSAValue]
-    tables: dict[str, SSAValue]
-    staged: SSAValue
-    lane: _Lane
+    arrays: StreamArrays
+    tile: SSAValue
+    lanes: StreamLanes
 
     @classmethod
-    def of(
-        cls,
-        product: ProductFunction,
-        layout: StreamLayout,
-        code: Code,
-        *,
-        buffers: list[SSAValue],
-        tables: dict[str, SSAValue],
-        staged: SSAValue,
-    ) -> "StreamBody":
+    def of(cls, arrays: StreamArrays, code: Code) -> "StreamBody":
         """Writes to `code` where a lane is."""
-        schedule = product.schedule
-        thread = code.insert(gpu.ThreadIdOp("x"))
-        number, groups = code.insert(arith.RemUIOp(thread, code.index(WARP))), layout.column_groups
-        tile = code.multiply(code.insert(gpu.BlockIdOp("y")), code.index(tile_columns(schedule)))
-        reader, group = code.divide(number, groups)
-        within = code.multiply(group, code.index(schedule.columns_per_thread))
-        return cls(product, layout, buffers, tables, staged, _Lane(reader, tile, within))
+        tile = arrays.first_column(code)
+        kind = MmaLanes if arrays.product.schedule.instruction == "mma" else FmaLanes
+        return cls(arrays, tile, kind.of(arrays, code))
 
     @property
     def _schedule(self) -> Schedule:
-        return self.product.schedule
-
-    @property
-    def _width(self) -> int:
-        """Columns that a lane computes."""
-        return self._schedule.columns_per_thread
-
-    @property
-    def _lane_type(self) -> Attribute:
-        return f32 if self._width == 1 else VectorType(f32, [self._width])
+        return self.arrays.product.schedule
 
     @property
     def _blocks(self) -> int:
         """That share the panels."""
-        return block_count(self.layout, self._schedule)
+        return block_count(self.arrays.layout, self._schedule)
 
     def write(self, code: Code) -> None:
         """The first chunks are on their way before the kernel before this one must have ended."""
@@ -141,96 +68,52 @@ class StreamBody:
     def _compute_panel(self, code: Code) -> None:
         """Slice by slice of x."""
         panel = self._first_panel(code)
-        place = self._place(code, panel)
-        total = self._zero(code)
-        for number in range(self.layout.slices):
-            steps = self._steps(code, panel, number)
+        finish = self.lanes.begin_panel(code, panel)
+        sums = self.lanes.zero(code)
+        for number in range(self.arrays.layout.slices):
+            steps = self.arrays.steps(code, panel, number)
             batch = self._load_batch(code, steps.begin, steps.end)
             if number > 0:
                 code.do(gpu.BarrierOp())
             self._stage(code, number)
-            total, _ = self._multiply_steps(code, steps, batch, total, lambda _, old: old)
-        self._finish(code, place, total)
+            sums, _ = self._multiply_steps(code, steps, batch, sums, lambda _, old: old)
+        finish(code, sums)
 
     def _walk_over_panels(self, code: Code) -> None:
         """All of x is staged once; the last chunks of a panel are multiplied while the first ones
         of the next are on their way.
         """
-        first, all_panels = self._first_panel(code), code.index(sum(self.layout.panels))
+        first, all_panels = self._first_panel(code), code.index(sum(self.arrays.layout.panels))
         stride = code.index(self._blocks * self._schedule.threads // WARP)
-        steps = self._steps(code, first, 0)
+        steps = self.arrays.steps(code, first, 0)
         batch = self._load_batch(code, steps.begin, steps.end)
         self._stage(code, 0)
 
         def one_panel(inner: Code, panel: SSAValue, carried: Values) -> Values:
-            steps, batch = _Steps(*carried[:2]), _Batch.of(carried[2:])
-            place = self._place(inner, panel)
+            steps = Steps(*carried[:2])
+            batch = _Batch.of(carried[2:], self._schedule.stages)
+            finish = self.lanes.begin_panel(inner, panel)
             following = inner.add(panel, stride)
             more = inner.compare(following, "ult", all_panels)
-            next_steps = self._steps(inner, inner.select(more, following, panel), 0)
+            next_steps = self.arrays.steps(inner, inner.select(more, following, panel), 0)
 
             def load_next(last: Code, old: Values) -> Values:
                 begin, end = next_steps.begin, next_steps.end
                 return last.either(more, lambda c: self._load_batch(c, begin, end).all(), old)
 
-            total, loaded = self._multiply_steps(inner, steps, batch, self._zero(inner), load_next)
-            self._finish(inner, place, total)
+            zero = self.lanes.zero(inner)
+            sums, loaded = self._multiply_steps(inner, steps, batch, zero, load_next)
+            finish(inner, sums)
             return [next_steps.begin, next_steps.end, *loaded]
 
         carried = [steps.begin, steps.end, *batch.all()]
         code.sum_loop(first, all_panels, stride, carried, one_panel)
-
-    def _zero(self, code: Code) -> SSAValue:
-        return splat(code, code.number(0.0, f32), self._lane_type)
 
     def _first_panel(self, code: Code) -> SSAValue:
         """Of the warp. Panels of many steps come first, so neighbours go to different blocks."""
         warp = code.insert(arith.DivUIOp(code.insert(gpu.ThreadIdOp("x")), code.index(WARP)))
         before = code.multiply(warp, code.index(self._blocks))
         return code.add(before, code.insert(gpu.BlockIdOp("x")))
-
-    def _place(self, code: Code, panel: SSAValue) -> _Place:
-        reader = self.lane.reader
-        per_row = self._of_panel(code, panel, self.layout.readers_per_row)
-        shift = [number.bit_length() - 1 for number in self.layout.readers_per_row]
-        within = code.insert(arith.ShRUIOp(reader, self._of_panel(code, panel, shift)))
-        # Loaded here rather than where it is needed, to be there by then.
-        number = code.load(self.tables["rows"], code.add(self._first_slot(code, panel), within))
-        in_row = code.both(reader, code.insert(arith.SubiOp(per_row, code.index(1))))
-        return _Place(
-            number=number,
-            sharing=code.multiply(per_row, code.index(self.layout.column_groups)),
-            first_of_row=code.compare(in_row, "eq", code.index(0)),
-        )
-
-    def _first_slot(self, code: Code, panel: SSAValue) -> SSAValue:
-        """Of a panel, counted over all panels."""
-        layout = self.layout
-        heights = list(zip(layout.panel_rows, layout.panels, strict=True))
-        before = [
-            sum((rows - height) * number for rows, number in heights[:i])
-            for i, height in enumerate(layout.panel_rows)
-        ]
-        height = self._of_panel(code, panel, layout.panel_rows)
-        return code.add(code.multiply(panel, height), self._of_panel(code, panel, before))
-
-    def _of_panel(self, code: Code, panel: SSAValue, numbers: Sequence[int]) -> SSAValue:
-        """The number that belongs to the height of `panel`."""
-        chosen = code.index(numbers[0])
-        first = accumulate(self.layout.panels)
-        for number, begin in zip(numbers[1:], first, strict=False):
-            before = code.compare(panel, "ult", code.index(begin))
-            chosen = code.select(before, chosen, code.index(number))
-        return chosen
-
-    def _steps(self, code: Code, panel: SSAValue, slice_number: int) -> _Steps:
-        starts = self.tables["starts"]
-        place = code.multiply(panel, code.index(self.layout.slices))
-        place = code.add(place, code.index(slice_number))
-        return _Steps(
-            code.as_index(code.load(starts, place)),
-            code.as_index(code.load(starts, code.add(place, code.index(1)))),
-        )
 
     def _stage(self, code: Code, number: int) -> None:
         """Copy slice `number` of x, for this block's columns, to shared memory; a zero row last.
@@ -240,25 +123,25 @@ class StreamBody:
         if number == 0 and self._schedule.launch == "overlapped":
             code.do(nvvm.GridWaitOp())
             code.do(nvvm.GridLaunchDependentsOp())
-        depth = self.product.constant.shape[1]
-        first = number * self.layout.slice_columns
+        product, layout = self.arrays.product, self.arrays.layout
+        depth = product.constant.shape[1]
+        first = number * layout.slice_columns
         threads, width = self._schedule.threads, tile_columns(self._schedule)
-        rows = min(self.layout.slice_columns, depth - first)
-        window = self.product.product.window
+        rows = min(layout.slice_columns, depth - first)
+        window = product.product.window
         copy = (
             SliceCopy(
-                element_type=self.product.element_type,
+                element_type=product.element_type,
                 threads=threads,
-                columns=self.product.columns,
+                columns=product.columns,
                 depth=depth,
                 width=width,
                 first=first,
                 rows=rows,
-                staged_rows=cast(MemRefType[Attribute], self.staged.type).get_shape()[0],
             )
             if window is None
             else WindowCopy(
-                element_type=self.product.element_type,
+                element_type=product.element_type,
                 threads=threads,
                 window=window.data,
                 width=width,
@@ -266,13 +149,12 @@ class StreamBody:
                 rows=rows,
             )
         )
-        x = self.buffers[self.product.position(self.product.product.x)]
-        copy.write(code, x, self.staged, self.lane.tile)
+        staged = self.arrays.staged
+        copy.write(code, self.arrays.x, staged, self.tile)
 
         def clear(inner: Code, column: SSAValue) -> None:
-            zero = inner.number(0.0, self.product.element_type)
-            row = inner.index(self.layout.slice_columns)
-            inner.do(StoreColumnsOp(zero, self.staged, [row, column]))
+            zero = inner.number(0.0, product.element_type)
+            staged.store(inner, zero, inner.index(layout.slice_columns), column)
 
         thread = code.insert(gpu.ThreadIdOp("x"))
         if width <= threads:
@@ -285,48 +167,40 @@ class StreamBody:
     def _multiply_steps(
         self,
         code: Code,
-        steps: _Steps,
+        steps: Steps,
         batch: _Batch,
-        total: SSAValue,
+        sums: Values,
         load_last: Callable[[Code, Values], Values],
-    ) -> tuple[SSAValue, Values]:
-        """`total` plus the products of all steps, the first of which `batch` holds.
+    ) -> tuple[Values, Values]:
+        """`sums` plus the products of all steps, the first of which `batch` holds.
 
         load_last: what is loaded during the last steps, given what was loaded before them.
-        Returns the sum, and what `load_last` loaded.
+        Returns the sums, and what `load_last` loaded.
         """
-        stages = self._schedule.stages
+        stages, count = self._schedule.stages, len(sums)
 
         def one_batch(inner: Code, step: SSAValue, carried: Values) -> Values:
-            batch = _Batch.of(carried[1:])
+            new_sums, batch = carried[:count], _Batch.of(carried[count:], stages)
             after = inner.add(step, inner.index(stages))
             following = self._next_batch(inner, after, steps.end, batch, load_last)
-            new_total = carried[0]
             for i in range(stages):
                 inside = inner.compare(inner.add(step, inner.index(i)), "ult", steps.end)
-                new_total = self._add_chunk(inner, batch, i, inside, new_total)
-            return [new_total, *following]
+                new_sums = self._add_chunk(inner, batch.chunks[i], inside, new_sums)
+            return [*new_sums, *following]
 
-        carried = [total, *batch.all()]
+        carried = [*sums, *batch.all()]
         end, stride = steps.end, code.index(stages)
-        sums = code.sum_loop(steps.begin, end, stride, carried, one_batch)
-        return sums[0], sums[1:]
+        last = code.sum_loop(steps.begin, end, stride, carried, one_batch)
+        return last[:count], last[count:]
 
     def _load_batch(self, code: Code, begin: SSAValue, end: SSAValue) -> _Batch:
         """Chunks of the steps from `begin` on; past the end, the last one again."""
         last = code.insert(arith.SubiOp(end, code.index(1)))
-        values: list[SSAValue] = []
-        indices: list[SSAValue] = []
+        chunks: list[Values] = []
         for i in range(self._schedule.stages):
             step = code.minimum(code.add(begin, code.index(i)), last)
-            place = code.multiply(step, code.index(self.layout.readers))
-            place = code.add(place, self.lane.reader)
-            for key, into in (("values", values), ("indices", indices)):
-                table = self.tables[key]
-                element = cast(MemRefType[Attribute], table.type).element_type
-                kind = VectorType(element, [self.layout.chunk])
-                into.append(code.insert(LoadColumnsOp(table, [place, code.index(0)], kind)))
-        return _Batch(values, indices)
+            chunks.append(self.lanes.load_chunk(code, step))
+        return _Batch(chunks)
 
     def _next_batch(
         self,
@@ -345,108 +219,6 @@ class StreamBody:
         kinds = [value.type for value in old.all()]
         return code.do(scf.IfOp(more, kinds, Region(load), Region(last)))
 
-    def _add_chunk(
-        self, code: Code, batch: _Batch, number: int, inside: SSAValue, total: SSAValue
-    ) -> SSAValue:
-        """`total` plus the products of one chunk, if its step is inside the panel."""
-
-        def add_products(inner: Code) -> Values:
-            values = convert(inner, batch.values[number], f32)
-            added = total
-            for place in range(self.layout.chunk):
-                value = inner.insert(vector.ExtractOp(values, [place], f32))
-                index = inner.insert(vector.ExtractOp(batch.indices[number], [place], i16))
-                row = inner.as_index(inner.insert(arith.ExtUIOp(index, i32)))
-                added = self._multiply_add(inner, row, value, added)
-            return [added]
-
-        return code.either(inside, add_products, [total])[0]
-
-    def _multiply_add(
-        self, code: Code, row: SSAValue, value: SSAValue, total: SSAValue
-    ) -> SSAValue:
-        lane = self._lane_type
-        x_lane = with_element(lane, self.product.element_type)
-        x = code.insert(LoadColumnsOp(self.staged, [row, self.lane.within], x_lane))
-        fma = vector.FMAOp if self._width > 1 else math.FmaOp
-        return code.insert(fma(splat(code, value, lane), convert(code, x, f32), total))
-
-    def _finish(self, code: Code, place: _Place, total: SSAValue) -> None:
-        self._write_rows(code, place, self._add_lanes(code, total, place.sharing))
-
-    def _add_lanes(self, code: Code, total: SSAValue, sharing: SSAValue) -> SSAValue:
-        """Add up the sums of a row's readers: neighbours first, then pairs of them.
-
-        sharing: lanes that share the lane's row.
-        """
-        fewest, most = min(self.layout.readers_per_row), max(self.layout.readers_per_row)
-        readers = 1
-        while readers < most:
-            distance = self.layout.column_groups * readers
-            parts = _elements(code, total)
-            others = [code.insert(gpu.ShuffleOp("xor", part, distance)) for part in parts]
-            added = code.insert(arith.AddfOp(total, _joined(code, others)))
-            if readers < fewest:
-                total = added
-            else:
-                same_row = code.compare(code.index(distance), "ult", sharing)
-                total = code.select(same_row, added, total)
-            readers *= 2
-        return total
-
-    def _write_rows(self, code: Code, place: _Place, total: SSAValue) -> None:
-        """The first reader of each row applies the epilogue and stores."""
-        op = self.product.product
-        zero = code.insert(arith.ConstantOp.from_int_and_width(0, 32))
-        present = code.both(code.compare(place.number, "sge", zero), place.first_of_row)
-        residual = None if op.residual is None else self.buffers[self.product.position(op.residual)]
-        writer = RowWriter(
-            y=self.buffers[-1],
-            residual=residual,
-            bias_table=self.tables.get("bias"),
-            activation=op.activation,
-            residual_after_activation=op.residual_after_activation,
-            streaming=self._schedule.stores == "streaming",
-            window=self.product.result_window,
-        )
-        first = code.add(self.lane.tile, self.lane.within)
-        end = code.index(self.product.columns)
-        result = self.product.result_window
-        adjacent = self.product.columns if result is None else result.data.adjacent_columns
-        whole = adjacent % self._width == 0
-        if whole and self.product.columns % tile_columns(self._schedule):
-            present = code.both(present, code.compare(first, "ult", end))
-
-        def write(inner: Code) -> None:
-            row = inner.as_index(place.number)
-            if whole:
-                writer.write(inner, total, row, first)
-                return
-            for number, part in enumerate(_elements(inner, total)):
-                column = inner.add(first, inner.index(number))
-                inner.when(
-                    inner.compare(column, "ult", end),
-                    lambda last, part=part, column=column: writer.write(last, part, row, column),
-                )
-
-        code.when(present, write)
-
-
-def _elements(code: Code, lane: SSAValue) -> list[SSAValue]:
-    """The columns of a lane as numbers."""
-    width = lane_width(lane.type)
-    if width == 1:
-        return [lane]
-    element = lane_element(lane.type)
-    return [code.insert(vector.ExtractOp(lane, [place], element)) for place in range(width)]
-
-
-def _joined(code: Code, numbers: Sequence[SSAValue]) -> SSAValue:
-    """Numbers as the columns of a lane."""
-    if len(numbers) == 1:
-        return numbers[0]
-    kind = VectorType(cast(AnyFloat, numbers[0].type), [len(numbers)])
-    lane = splat(code, numbers[0], kind)
-    for place, number in enumerate(numbers[1:], start=1):
-        lane = code.insert(vector.InsertOp(number, lane, [place]))
-    return lane
+    def _add_chunk(self, code: Code, chunk: Values, inside: SSAValue, sums: Values) -> Values:
+        """`sums` plus the products of one chunk, if its step is inside the panel."""
+        return code.either(inside, lambda inner: self.lanes.add_chunk(inner, chunk, sums), sums)

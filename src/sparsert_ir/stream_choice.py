@@ -5,15 +5,16 @@ from xdsl.dialects.builtin import f32
 
 from sparsert_ir.dense import IntArray, to_numpy
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu_facts import BLOCK_THREADS, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, MMA_DEPTH, MMA_TILE, WARP
 from sparsert_ir.kernel_function import ProductFunction
-from sparsert_ir.packing import PIECE_BYTES, StreamLayout, most_rows_held
+from sparsert_ir.packing import MMA_LINES, PIECE_BYTES, StreamLayout, most_rows_held
 from sparsert_ir.row_lanes import warp_panels
 from sparsert_ir.schedule import Schedule
 
 _MOST_SLICES = 1024
 _MOST_STAGES = 16
 _LARGEST_GRID_Y = 65535
+_MMA_BITS = 16
 
 
 def tile_columns(schedule: Schedule) -> int:
@@ -53,22 +54,24 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamL
             "schedule: with panels_per_warp > 1 all of x stays in shared memory: expected K of at"
             f" most {rows}, got {depth}; use fewer columns_per_thread or column_groups"
         )
+    on_tensor_cores = schedule.instruction == "mma"
     order = to_numpy(product.product.panels).ravel()
     dealt = warp_panels(
         order[order >= 0],
         np.diff(product.constant.arrays()[0]),
         height=product.panel_height,
-        readers=WARP // schedule.column_groups,
+        tallest=MMA_LINES if on_tensor_cores else WARP // schedule.column_groups,
         multiple_of=schedule.threads // WARP,
     )
     layout = StreamLayout(
         panel_rows=dealt.panel_rows,
         panels=dealt.panels,
-        column_groups=schedule.column_groups,
+        column_groups=1 if on_tensor_cores else schedule.column_groups,
         chunk=schedule.chunk,
         slice_columns=-(-depth // slices),
         slices=slices,
-        row_bytes=row_bytes,
+        row_bytes=row_bytes // schedule.column_groups if on_tensor_cores else row_bytes,
+        together=MMA_DEPTH if on_tensor_cores else 1,
     )
     return layout, dealt.rows
 
@@ -79,6 +82,8 @@ def check_schedule(product: ProductFunction) -> None:
     if schedule.lowering != "data":
         raise ScheduleError(f"schedule: expected lowering = data here, got {schedule.lowering}")
     product.check_schedule("gpu")
+    if schedule.instruction == "mma":
+        _check_tensor_cores(product)
     sharers = product.panel_height * schedule.column_groups
     if sharers > WARP or WARP % sharers:
         raise ScheduleError(
@@ -116,3 +121,23 @@ def check_schedule(product: ProductFunction) -> None:
             f"schedule: with lowering = data, expected at most {_LARGEST_GRID_Y} tiles of"
             f" columns_per_thread * column_groups columns, got {tiles}"
         )
+
+
+def _check_tensor_cores(product: ProductFunction) -> None:
+    schedule = product.schedule
+    if product.element_type.bitwidth != _MMA_BITS:
+        raise ScheduleError(
+            "schedule: instruction = mma multiplies f16 and bf16 only; use fma for"
+            f" {product.element_type}"
+        )
+    for knob, given, allowed in (
+        ("columns_per_thread", schedule.columns_per_thread, (MMA_TILE,)),
+        ("column_groups", schedule.column_groups, (1, 2, 4)),
+        ("chunk", schedule.chunk, (4, 8)),
+        ("rows_per_panel", product.panel_height, (1, 2, 4, 8)),
+    ):
+        if given not in allowed:
+            numbers = ", ".join(map(str, allowed))
+            raise ScheduleError(
+                f"schedule: with instruction = mma, {knob} must be one of {numbers}, got {given}"
+            )

@@ -4,16 +4,18 @@ from dataclasses import dataclass
 from math import gcd
 
 from xdsl.dialects import func, memref
-from xdsl.dialects.builtin import IntegerAttr, MemRefType, SymbolRefAttr, i64
+from xdsl.dialects.builtin import IntegerAttr, MemRefType, SymbolRefAttr, i32, i64
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from sparsert_ir.building import Code, array_type, constant_table, memref_of, workgroup_buffer
 from sparsert_ir.dense import Dense, to_dense
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import StreamLayoutAttr
-from sparsert_ir.gpu_facts import WORKGROUP
+from sparsert_ir.gpu_facts import MIN_BLOCKS, MMA_TILE, WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.packing import PIECE_BYTES, StreamLayout, pack_stream
+from sparsert_ir.staging import StagedSlice
+from sparsert_ir.stream_arrays import StreamArrays
 from sparsert_ir.stream_body import StreamBody
 from sparsert_ir.stream_choice import block_count, check_schedule, stream_layout, tile_columns
 
@@ -50,11 +52,21 @@ class StreamKernelBuilder:
         return tile_columns(self.product.schedule)
 
     def _x_slice_type(self) -> MemRefType[Attribute]:
-        """A slice of x, a row of zeros, and as many rows more as make it whole 16-byte pieces."""
+        """A slice of x, in pieces of its columns."""
         element_type = self.product.element_type
+        pieces = self._tile // self._piece
+        return array_type([pieces * self._staged_rows, self._piece], element_type, WORKGROUP)
+
+    @property
+    def _piece(self) -> int:
+        """Columns of a row that lie together in shared memory."""
+        return MMA_TILE if self.product.schedule.instruction == "mma" else self._tile
+
+    @property
+    def _staged_rows(self) -> int:
+        """A row of zeros more than a slice has, and as many as make whole 16-byte pieces."""
         together = PIECE_BYTES // gcd(PIECE_BYTES, self.layout.row_bytes)
-        rows = -(-(self.layout.slice_columns + 1) // together) * together
-        return array_type([rows, self._tile], element_type, WORKGROUP)
+        return -(-(self.layout.slice_columns + 1) // together) * together
 
     def constants(self) -> list[Operation]:
         """The packed arrays as constants of the module."""
@@ -91,19 +103,23 @@ class StreamKernelBuilder:
         block = Block(arg_types=types)
         code = Code(block)
         arrays: list[SSAValue] = list(block.args[len(buffers) :])
-        StreamBody.of(
+        x_slice = code.table(X_SLICE, self._x_slice_type())
+        parts = StreamArrays(
             product,
             self.layout,
-            code,
             buffers=list(block.args[: len(buffers)]),
             tables=dict(zip(self.tables, arrays, strict=True)),
-            staged=code.table(X_SLICE, self._x_slice_type()),
-        ).write(code)
+            staged=StagedSlice(x_slice, self._staged_rows, self._piece),
+        )
+        StreamBody.of(parts, code).write(code)
         code.do(gpu.ReturnOp())
         threads = (product.schedule.threads, 1, 1)
         kernel = gpu.FuncOp(product.name, types, Region(block), threads)
         kernel.attributes["sparsert.schedule"] = product.schedule_attr()
         kernel.attributes["sparsert.layout"] = StreamLayoutAttr(self.layout)
         kernel.attributes["sparsert.constants"] = IntegerAttr(len(self.tables), i64)
+        if product.schedule.instruction == "mma":
+            # With fewer registers ptxas puts each load right before its use.
+            kernel.attributes[MIN_BLOCKS] = IntegerAttr(1, i32)
         contents: list[Operation] = [workgroup_buffer(X_SLICE, self._x_slice_type()), kernel]
         return gpu.ModuleOp(f"{product.name}_kernels", Region(Block(contents)))

@@ -10,7 +10,7 @@ from sparsert_ir.building import Code
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.staging import even_batch, flattened, insert_below
+from sparsert_ir.staging import StagedSlice, even_batch, flattened, insert_below
 from sparsert_ir.window import Window
 
 _MOST_ON_THEIR_WAY = 16
@@ -51,7 +51,7 @@ class WindowCopy:
                 f" of columns_per_thread * column_groups, got {self.threads} and {self.width}"
             )
 
-    def write(self, code: Code, x: SSAValue, staged: SSAValue, column: SSAValue) -> None:
+    def write(self, code: Code, x: SSAValue, staged: StagedSlice, column: SSAValue) -> None:
         """Emit the copy; `column` is the tile's first column. A barrier must follow."""
         images = flattened(code, x)
         thread = code.insert(gpu.ThreadIdOp("x"))
@@ -93,7 +93,7 @@ class WindowCopy:
         self,
         code: Code,
         images: SSAValue,
-        staged: SSAValue,
+        staged: StagedSlice,
         place: _Column,
         within: SSAValue,
         begin: SSAValue,
@@ -104,7 +104,8 @@ class WindowCopy:
         numbers = [code.add(begin, code.index(i * per_round)) for i in range(count)]
         values = [self._load(code, images, place, number) for number in numbers]
         for number, value in zip(numbers, values, strict=True):
-            store = StoreColumnsOp(value, staged, [number, within])
+            place_in = staged.place(code, number, within)
+            store = StoreColumnsOp(value, staged.array, place_in)
             insert_below(code, number, self.rows, store)
 
     def _load(self, code: Code, images: SSAValue, place: _Column, number: SSAValue) -> SSAValue:

@@ -6,13 +6,14 @@ Reference: https://llvm.org/docs/NVPTXUsage.html
 
 from typing import ClassVar
 
-from xdsl.dialects.builtin import IntAttr, IntegerAttr, i32
+from xdsl.dialects.builtin import IntAttr, IntegerAttr, VectorType, i32
 from xdsl.dialects.llvm import LLVMPointerType
-from xdsl.ir import Dialect, SSAValue
+from xdsl.ir import Attribute, Dialect, SSAValue
 from xdsl.irdl import (
     AnyAttr,
     IRDLOperation,
     VarConstraint,
+    base,
     irdl_op_definition,
     operand_def,
     prop_def,
@@ -22,6 +23,12 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from sparsert_ir.dialects.fragments import (
+    A_ELEMENTS,
+    SUMS_TYPE,
+    check_factors,
+    check_fragment,
+)
 from sparsert_ir.gpu_facts import CLUSTER, GLOBAL, WORKGROUP
 
 SHARED = LLVMPointerType(IntAttr(WORKGROUP))
@@ -353,6 +360,52 @@ class ShuffleIdxOp(ShuffleOp):
     name = "nvvm.shfl.sync.idx"
 
 
+@irdl_op_definition
+class LdMatrixOp(IRDLOperation):
+    """Load four 8x8 tiles, transposed, from where the lanes point (`ldmatrix.x4.trans`; sm_75).
+
+    Who holds what: `sparsert_ir.dialects.nvgpu.LdMatrixOp`.
+    """
+
+    name = "nvvm.ldmatrix"
+
+    pointer = operand_def(SHARED)
+    result = result_def(base(VectorType[Attribute]))
+
+    assembly_format = "$pointer attr-dict `:` type($pointer) `->` type($result)"
+
+    def __init__(self, pointer: SSAValue, fragment: VectorType[Attribute]):
+        super().__init__(operands=[pointer], result_types=[fragment])
+
+    def verify_(self) -> None:
+        check_fragment(self.result.type, A_ELEMENTS)
+
+
+@irdl_op_definition
+class MmaSyncOp(IRDLOperation):
+    """`a @ b + c` of matrices that a warp holds (`mma.m16n8k16`, sums in f32; sm_80).
+
+    Who holds what: `sparsert_ir.dialects.nvgpu.MmaSyncOp`.
+    """
+
+    name = "nvvm.mma.sync"
+
+    a = operand_def(base(VectorType[Attribute]))
+    b = operand_def(base(VectorType[Attribute]))
+    c = operand_def(SUMS_TYPE)
+    result = result_def(SUMS_TYPE)
+
+    traits = traits_def(Pure())
+
+    assembly_format = "$a `,` $b `,` $c attr-dict `:` type($a) `,` type($b)"
+
+    def __init__(self, a: SSAValue, b: SSAValue, c: SSAValue):
+        super().__init__(operands=[a, b, c], result_types=[SUMS_TYPE])
+
+    def verify_(self) -> None:
+        check_factors(self.a.type, self.b.type)
+
+
 Nvvm = Dialect(
     "nvvm",
     [
@@ -381,5 +434,7 @@ Nvvm = Dialect(
         ShuffleDownOp,
         ShuffleUpOp,
         ShuffleIdxOp,
+        LdMatrixOp,
+        MmaSyncOp,
     ],
 )

@@ -8,19 +8,27 @@ import math
 import re
 
 from xdsl.dialects import llvm
-from xdsl.dialects.builtin import DenseArrayBase, SymbolRefAttr
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, SymbolRefAttr
 from xdsl.ir import Operation
 
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS, MIN_BLOCKS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTRINSIC = re.compile(r"llvm\.(fma|maximum|umin|ctpop|fabs)\.(v[0-9]+)?[a-z]+[0-9]+")
 """Those that kernels need, and one for examples. At many others LLVM ends the process, depending on
 the target: add what a new lowering needs once it is known to work on all of them."""
 _CLUSTERS_FROM = 90
-_FROM_SM_80 = (nvvm.CpAsyncOp, nvvm.CpAsyncCommitGroupOp, nvvm.CpAsyncWaitGroupOp)
+_MOST_BLOCKS = 32
+"""That a multiprocessor of any GPU holds at once."""
+_FROM_SM_80 = (
+    nvvm.CpAsyncOp,
+    nvvm.CpAsyncCommitGroupOp,
+    nvvm.CpAsyncWaitGroupOp,
+    nvvm.LdMatrixOp,
+    nvvm.MmaSyncOp,
+)
 _FROM_SM_90 = (
     nvvm.CpAsyncBulkOp,
     nvvm.ClusterArriveRelaxedOp,
@@ -100,6 +108,10 @@ def _check_function(op: llvm.FuncOp) -> None:
             _expect(fact in _ARGUMENT_FACTS, f"one of {', '.join(_ARGUMENT_FACTS)}, got {fact}")
     _check_sizes(op, "nvvm.reqntid", BLOCK_THREADS, "a block of at most {} threads")
     _check_sizes(op, "nvvm.cluster_dim", CLUSTER_BLOCKS, "a cluster of at most {} blocks")
+    blocks = op.attributes.get(MIN_BLOCKS)
+    if isinstance(blocks, IntegerAttr):
+        count = blocks.value.data
+        _expect(1 <= count <= _MOST_BLOCKS, f"{MIN_BLOCKS} of 1 to {_MOST_BLOCKS}, got {count}")
 
 
 def _check_sizes(op: llvm.FuncOp, name: str, most: int, what: str) -> None:

@@ -16,6 +16,7 @@ from sparsert_ir.emit.fused import MultiplyAdd
 from sparsert_ir.emit.literals import constant_text, global_name, type_text
 from sparsert_ir.emit.narrowing import narrowed_text
 from sparsert_ir.emit.streaming import StreamedLane
+from sparsert_ir.emit.tensor_cores import emit_ldmatrix, emit_mma_sync
 from sparsert_ir.lowering.memory import INVARIANT
 
 INVARIANT_LOAD = ", !invariant.load !0"
@@ -303,4 +304,6 @@ INSTRUCTIONS: Emitters = {
     nvvm.ShuffleDownOp: _shuffle("down"),
     nvvm.ShuffleUpOp: _shuffle("up"),
     nvvm.ShuffleIdxOp: _shuffle("idx"),
+    nvvm.LdMatrixOp: emitter(emit_ldmatrix),
+    nvvm.MmaSyncOp: emitter(emit_mma_sync),
 }

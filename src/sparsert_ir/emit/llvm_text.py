@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     DenseIntOrFPElementsAttr,
     DictionaryAttr,
+    IntegerAttr,
     ModuleOp,
 )
 from xdsl.ir import Block, Operation
@@ -20,6 +21,7 @@ from sparsert_ir.emit.instructions import INSTRUCTIONS, METADATA, Emitters
 from sparsert_ir.emit.literals import array_text, global_name, global_space, type_text
 from sparsert_ir.emit.multiply_adds import MULTIPLY_ADDS
 from sparsert_ir.errors import IRError
+from sparsert_ir.gpu_facts import MIN_BLOCKS
 
 EMITTERS: Emitters = {**INSTRUCTIONS, **MULTIPLY_ADDS, **ASYNC_COPIES}
 NVPTX_TRIPLE = "nvptx64-nvidia-cuda"
@@ -126,4 +128,7 @@ def _facts(op: llvm.FuncOp) -> str:
         sizes = op.attributes.get(name)
         if isinstance(sizes, DenseArrayBase):
             facts += f' "{name}"="{",".join(str(extent) for extent in sizes.get_values())}"'
+    blocks = op.attributes.get(MIN_BLOCKS)
+    if isinstance(blocks, IntegerAttr):
+        facts += f' "{MIN_BLOCKS}"="{blocks.value.data}"'
     return facts

@@ -27,6 +27,7 @@ from sparsert_ir.interpreter.memory import Memory, element_dtype, static_shape
 from sparsert_ir.interpreter.memory_ops import MEMORY_HANDLERS
 from sparsert_ir.interpreter.number_ops import NUMBER_HANDLERS
 from sparsert_ir.interpreter.product_ops import PRODUCT_HANDLERS
+from sparsert_ir.interpreter.tensor_core_ops import TENSOR_CORE_HANDLERS
 from sparsert_ir.interpreter.tensor_ops import TENSOR_HANDLERS
 
 __all__ = ["interpret"]
@@ -60,6 +61,7 @@ def interpret(
         **CLUSTER_HANDLERS,
         **ASYNC_COPY_HANDLERS,
         **BULK_COPY_HANDLERS,
+        **TENSOR_CORE_HANDLERS,
     }
     machine = Machine(module, handlers, order_seed)
     entry = machine.find(module, StringAttr(function))

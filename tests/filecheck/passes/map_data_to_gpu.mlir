@@ -25,7 +25,7 @@
 // CHECK-LABEL: gpu.module @vector_kernels
 // CHECK: sym_name = "x_slice", type = memref<8x1xf16, 3 : i64>, initial_value, sym_visibility
 // CHECK: gpu.func @vector(%[[X:.*]]: memref<4x1xf16>, %[[R:.*]]: memref<3x1xf16>, %[[Y:.*]]: memref<3x1xf16>, %[[VALUES:.*]]: memref<64x2xf16>, %[[INDICES:.*]]: memref<64x2xi16>, %[[STARTS:.*]]: memref<3xi32>, %[[ROWS:.*]]: memref<16xi32>, %[[BIAS:.*]]: memref<3xf32>) kernel threads(64, 1, 1)
-// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = [8], panels = [2], column_groups = 1, chunk = 2, slice_columns = 4, slices = 1, row_bytes = 2>, sparsert.constants = 5 : i64
+// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = [8], panels = [2], column_groups = 1, chunk = 2, slice_columns = 4, slices = 1, row_bytes = 2, together = 1>, sparsert.constants = 5 : i64
 // CHECK: %[[STAGED:.*]] = memref.get_global @x_slice
 // CHECK: %[[ROW:.*]] = memref.load %[[ROWS]]
 // CHECK: %[[BEGIN32:.*]] = memref.load %[[STARTS]]
@@ -42,7 +42,7 @@
 // CHECK: sparsert.store_columns
 // CHECK: gpu.barrier
 
-// CHECK: scf.for %[[STEP:.*]] = %[[BEGIN]] to %[[END]] {{.*}} iter_args(%[[TOTAL:.*]] = %{{.*}}, %[[C0:.*]] = %[[V0]], %[[C1:.*]] = %[[V1]], %[[D0:.*]] = %[[I0]], %[[D1:.*]] = %[[I1]])
+// CHECK: scf.for %[[STEP:.*]] = %[[BEGIN]] to %[[END]] {{.*}} iter_args(%[[TOTAL:.*]] = %{{.*}}, %[[C0:.*]] = %[[V0]], %[[D0:.*]] = %[[I0]], %[[C1:.*]] = %[[V1]], %[[D1:.*]] = %[[I1]])
 // CHECK: scf.if
 // CHECK: sparsert.load_columns %[[VALUES]]
 // CHECK: scf.if
@@ -81,7 +81,7 @@ func.func @vector(%x: tensor<4x1xf16>, %r: tensor<3x1xf16>) -> tensor<3x1xf16> {
 
 // CHECK-LABEL: func.func @groups
 // CHECK: gpu.func @groups
-// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = [4], panels = [1], column_groups = 4, chunk = 4, slice_columns = 4, slices = 1, row_bytes = 32>, sparsert.constants = 4 : i64
+// CHECK-SAME: sparsert.layout = #sparsert.stream_layout<panel_rows = [4], panels = [1], column_groups = 4, chunk = 4, slice_columns = 4, slices = 1, row_bytes = 32, together = 1>, sparsert.constants = 4 : i64
 // CHECK-NOT: nvvm.griddepcontrol
 // CHECK: %[[LANE:.*]] = arith.remui
 // CHECK: %[[GROUPS:.*]] = arith.constant 4 : index

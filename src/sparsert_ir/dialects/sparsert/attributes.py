@@ -11,8 +11,8 @@ from xdsl.printer import Printer
 from xdsl.utils.str_enum import StrEnum
 
 from sparsert_ir.errors import ArgumentError, ScheduleError
-from sparsert_ir.gpu_facts import WARP
-from sparsert_ir.packing import StreamLayout
+from sparsert_ir.gpu_facts import MMA_DEPTH, WARP
+from sparsert_ir.packing import MMA_LINES, StreamLayout
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
 
@@ -98,6 +98,14 @@ class StreamLayoutAttr(Data[StreamLayout]):
                     f"stream_layout: expected panel_rows * column_groups to divide {WARP}, got"
                     f" {rows} * {layout.column_groups}"
                 )
+        if layout.together not in (1, MMA_DEPTH):
+            parser.raise_error(f"stream_layout: expected together to be 1 or {MMA_DEPTH}")
+        tall = max(layout.panel_rows, default=1) > MMA_LINES
+        if layout.together > 1 and (tall or layout.column_groups > 1 or layout.chunk % 4):
+            parser.raise_error(
+                f"stream_layout: with together = {MMA_DEPTH}, expected panel_rows of at most"
+                f" {MMA_LINES}, one column group and chunks of 4 or 8"
+            )
         return layout
 
     def print_parameter(self, printer: Printer) -> None:

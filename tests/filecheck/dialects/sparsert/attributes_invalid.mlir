@@ -46,29 +46,29 @@
 // -----
 
 // expected-error@+1 {{stream_layout: expected numbers of 1 or more}}
-"func.func"() {s = #sparsert.stream_layout<panel_rows = [2], panels = [3], column_groups = 1, chunk = 0, slice_columns = 4, slices = 1, row_bytes = 4>} : () -> ()
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [2], panels = [3], column_groups = 1, chunk = 0, slice_columns = 4, slices = 1, row_bytes = 4, together = 1>} : () -> ()
 
 // -----
 
 // expected-error@+1 {{Expected 'chunk'}}
-"func.func"() {s = #sparsert.stream_layout<panel_rows = [2], panels = [3], column_groups = 1, slice_columns = 4, slices = 1, row_bytes = 4>} : () -> ()
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [2], panels = [3], column_groups = 1, slice_columns = 4, slices = 1, row_bytes = 4, together = 1>} : () -> ()
 
 // -----
 
 // expected-error@+1 {{Expected integer literal}}
-"func.func"() {s = #sparsert.stream_layout<panel_rows = [two], panels = [3], column_groups = 1, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4>} : () -> ()
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [two], panels = [3], column_groups = 1, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4, together = 1>} : () -> ()
 
 // -----
 
 // expected-error@+1 {{stream_layout: expected panel_rows * column_groups to divide 32, got 3 * 4}}
-"func.func"() {s = #sparsert.stream_layout<panel_rows = [3], panels = [3], column_groups = 4, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4>} : () -> ()
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [3], panels = [3], column_groups = 4, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4, together = 1>} : () -> ()
 
 // -----
 
 // expected-error@+1 {{stream_layout: expected as many panel_rows as panels}}
-"func.func"() {s = #sparsert.stream_layout<panel_rows = [2, 4], panels = [3], column_groups = 1, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4>} : () -> ()
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [2, 4], panels = [3], column_groups = 1, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4, together = 1>} : () -> ()
 
 // -----
 
 // expected-error@+1 {{stream_layout: expected numbers of 1 or more}}
-"func.func"() {s = #sparsert.stream_layout<panel_rows = [], panels = [], column_groups = 1, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4>} : () -> ()
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [], panels = [], column_groups = 1, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4, together = 1>} : () -> ()
