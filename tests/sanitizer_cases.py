@@ -115,6 +115,14 @@ DATA: dict[str, dict[str, Any]] = {
     "streamed": {"stores": "streaming", "columns_per_thread": 4},
     "overlapped": {"launch": "overlapped", "columns_per_thread": 4},
 }
+TENSOR_CORES: dict[str, dict[str, Any]] = {
+    "one tile": {},
+    "two tiles, one row": {"column_groups": 2, "rows_per_panel": 1},
+    "four tiles, eight rows": {"column_groups": 4, "rows_per_panel": 8},
+    "long chunks, one stage": {"chunk": 8, "stages": 1, "column_groups": 2},
+    "in turn, overlapped": {"panels_per_warp": 3, "threads": 32, "launch": "overlapped"},
+    "streamed": {"stores": "streaming", "rows_per_panel": 4},
+}
 WINDOWS: dict[str, Window] = {
     "padded": Window(batch=2, channels=4, image=(5, 6), kernel=(3, 3), padding=(1, 1, 1, 1)),
     "strides and dilation": Window(
@@ -148,6 +156,18 @@ CONVOLUTIONS: dict[str, tuple[Dtype, Schedule | None]] = {
             column_groups=2,
             accumulation="f32",
             launch="overlapped",
+        ),
+    ),
+    "data on tensor cores, f16": (
+        "f16",
+        Schedule(
+            lowering="data",
+            rows_per_panel=2,
+            threads=64,
+            columns_per_thread=8,
+            column_groups=2,
+            accumulation="f32",
+            instruction="mma",
         ),
     ),
     "data, bf16": (
@@ -210,6 +230,10 @@ def _data(dtype: Dtype) -> Iterator[KernelCase]:
     for knobs, chosen in DATA.items():
         schedule = Schedule(lowering="data", **(base | chosen))
         yield _product(f"data, {knobs}", dtype, schedule, 23, "before")
+    for knobs, chosen in TENSOR_CORES.items() if dtype != "f32" else ():
+        on_them: dict[str, Any] = {"columns_per_thread": 8, "instruction": "mma"}
+        schedule = Schedule(lowering="data", **(base | on_them | chosen))
+        yield _product(f"data on tensor cores, {knobs}", dtype, schedule, 23, "before")
     for columns in (*COLUMNS, 23):
         yield _product("data", dtype, Schedule(lowering="data", **base), columns, "after")
         yield _product("data, chosen, new values", dtype, None, columns, lowering="data")

@@ -81,6 +81,17 @@ KNOBS: dict[str, dict[str, Any]] = {
     "many panels in turn": {"rows_per_panel": 1, "threads": 32, "panels_per_warp": 9},
     "streamed": {"stores": "streaming", "columns_per_thread": 4},
 }
+TENSOR_CORES: dict[str, dict[str, Any]] = {
+    "one row": {"rows_per_panel": 1},
+    "eight rows": {"rows_per_panel": 8},
+    "two tiles": {"column_groups": 2},
+    "four tiles, long chunks": {"column_groups": 4, "chunk": 8},
+    "one stage": {"stages": 1},
+    "many warps": {"threads": 1024},
+    "panels one after another": {"threads": 64, "panels_per_warp": 2},
+    "many panels in turn": {"threads": 32, "panels_per_warp": 9, "rows_per_panel": 4},
+    "streamed": {"stores": "streaming"},
+}
 
 
 @pytest.mark.parametrize("columns", [1, 4, 16, 23])
@@ -89,6 +100,15 @@ KNOBS: dict[str, dict[str, Any]] = {
 def test_every_knob_is_exact(knobs: str, dtype: Any, columns: int) -> None:
     base: dict[str, Any] = {"rows_per_panel": 2, "threads": 128, "accumulation": "f32"}
     chosen = base | KNOBS[knobs]
+    check_exact(whole_numbers(layer_case(dtype, Schedule(lowering="data", **chosen), columns)))
+
+
+@pytest.mark.parametrize("columns", [1, 4, 8, 16, 23, 70])
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("knobs", TENSOR_CORES)
+def test_tensor_cores_are_exact(knobs: str, dtype: Any, columns: int) -> None:
+    base: dict[str, Any] = {"rows_per_panel": 2, "threads": 128, "columns_per_thread": 8}
+    chosen = base | {"accumulation": "f32", "instruction": "mma"} | TENSOR_CORES[knobs]
     check_exact(whole_numbers(layer_case(dtype, Schedule(lowering="data", **chosen), columns)))
 
 
@@ -116,13 +136,14 @@ def test_both_lowerings_agree_on_whole_numbers(columns: int, dtype: Any) -> None
     np.testing.assert_array_equal(as_data, as_code, strict=True)
 
 
+@pytest.mark.parametrize("columns", [3, 8, 16])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_meets_only_zeros_does_not_reach_the_result(dtype: Any) -> None:
+def test_what_meets_only_zeros_does_not_reach_the_result(dtype: Any, columns: int) -> None:
     weight = np.zeros((8, 6))
     weight[:4, 0], weight[4:, 1] = 2, 3
-    x = np.ones((6, 3), numpy_type(dtype))
+    x = np.ones((6, columns), numpy_type(dtype))
     x[1], x[2:] = np.nan, np.inf
-    kernel = sparsert_ir.compile(weight, 3, activation="relu", dtype=dtype, lowering="data")
+    kernel = sparsert_ir.compile(weight, columns, activation="relu", dtype=dtype, lowering="data")
     y = kernel(DeviceArray.copy_of(x)).numpy()
     assert (y[:4] == 2).all()
     assert np.isnan(y[4:]).all()

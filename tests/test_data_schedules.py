@@ -1,5 +1,6 @@
 """What is chosen, or tried, where the matrix is data on a GPU: legal, and as said."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,39 @@ def blocks_of_one_tile(schedule: Schedule, rows: int) -> int:
     panels = -(-rows // schedule.rows_per_panel)
     in_step = -(-panels // (schedule.threads // WARP))
     return -(-in_step // schedule.panels_per_warp)
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_86", "sm_90"])
+@pytest.mark.parametrize("columns", [5, 8, 16, 33, 4096])
+@pytest.mark.parametrize("shape", [(64, 40), (1000, 4096), (14336, 4096), (4096, 11008)])
+def test_halves_are_multiplied_on_tensor_cores_without_spills(
+    shape: tuple[int, int], columns: int, architecture: str, tmp_path: Path
+) -> None:
+    """The registers do not depend on the rows; few are packed faster."""
+    for density in (0.05, 0.3):
+        nonzeros = int(shape[0] * shape[1] * density)
+        chosen = default_gpu_schedule(shape, columns, "f16", nonzeros, "data", architecture)
+        assert chosen.instruction == "mma"
+        few = few_nonzeros(chosen.rows_per_panel * 32, shape[1])
+        kernel = sparsert_ir.compile(
+            few, columns, dtype="f16", target=architecture, schedule=replace_turns(chosen, few)
+        )
+        assert assemble(kernel.ptx, architecture, tmp_path).spill_bytes == 0
+
+
+def replace_turns(schedule: Schedule, matrix: SparseMatrix) -> Schedule:
+    """The schedule, with no more panels in turn than the matrix has."""
+    panels = -(-matrix.shape[0] // schedule.rows_per_panel)
+    return replace(schedule, panels_per_warp=min(schedule.panels_per_warp, panels))
+
+
+@pytest.mark.parametrize(("dtype", "target"), [("f32", "sm_90"), ("f16", "sm_75")])
+def test_lanes_multiply_what_tensor_cores_cannot(dtype: Dtype, target: str) -> None:
+    chosen = default_gpu_schedule((4096, 4096), 16, dtype, 10**6, "data", target)
+    assert chosen.instruction == "fma"
+    schedule = default_gpu_schedule((4096, 4096), 16, "f16", 10**6, "data", "sm_80")
+    with pytest.raises(ScheduleError, match=r"instruction = mma (multiplies f16 and bf16|needs)"):
+        sparsert_ir.compile(np.eye(64), 16, dtype=dtype, target=target, schedule=schedule)
 
 
 @given(
@@ -114,7 +148,7 @@ def test_default_that_walks_keeps_long_chunks_in_registers(
     """Rows of 1229 nonzeros, on as many warps as a multiprocessor has for them."""
     for columns in (1, 4, 8):
         schedule = default_gpu_schedule(
-            (28672, 4096), columns, dtype, 28672 * 1229, "data", architecture
+            (57344, 4096), columns, dtype, 28672 * 1229, "data", architecture
         )
         assert schedule.panels_per_warp > 1
         rows = schedule.rows_per_panel * schedule.threads // WARP * schedule.panels_per_warp

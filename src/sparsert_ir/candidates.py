@@ -14,6 +14,7 @@ from sparsert_ir.cost_model import (
     architecture_number,
     default_lowering,
     gpu_schedule_for,
+    has_tensor_cores,
     shared_memory_of,
 )
 from sparsert_ir.cpu_model import CpuFacts, cpu_candidates, predict_cpu
@@ -26,12 +27,14 @@ from sparsert_ir.gpu_facts import (
     BULK_COPY_BYTES,
     BULK_COPY_FROM,
     CLUSTERS_FROM,
+    MMA_TILE,
     OVERLAP_FROM,
     STATIC_SHARED_MEMORY,
     WARP,
 )
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.packing import MMA_LINES
 from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Accumulation, Schedule
 
@@ -117,26 +120,54 @@ def data_candidates(
     overlapped: bool = False,
 ) -> list[Schedule]:
     """Candidates for a GPU with the matrix as data."""
-    widths = [width for width in (1, 2, 4, 8, 16) if width < 2 * columns]
-    found = [
-        Schedule(
-            lowering="data",
-            rows_per_panel=rows,
-            columns_per_thread=width,
-            column_groups=groups,
-            threads=threads,
-            chunk=chunk,
-            stages=stages,
-            accumulation=default_accumulation(dtype),
-            launch="overlapped" if overlapped else "serial",
-        )
-        for rows, width, groups, threads, chunk, stages in itertools.product(
-            (1, 2, 4, 8, 16, 32), widths, (1, 2, 4), (128, 256, 512, 1024), (2, 4, 8), (2, 4, 8)
-        )
-        if rows * groups <= WARP and (groups == 1 or width * groups < 2 * columns)
-    ]
+    launch: Literal["serial", "overlapped"] = "overlapped" if overlapped else "serial"
+    found = list(_in_lanes(columns, dtype, launch))
+    if has_tensor_cores(architecture, dtype):
+        found += _on_tensor_cores(columns, dtype, launch)
     walks = [replace(one, panels_per_warp=turns) for one in found for turns in (2, 4, 8)]
     return found + [one for one in walks if _can_walk(one, shape, dtype, architecture)]
+
+
+def _in_lanes(
+    columns: int, dtype: str, launch: Literal["serial", "overlapped"]
+) -> Iterator[Schedule]:
+    widths = [width for width in (1, 2, 4, 8, 16) if width < 2 * columns]
+    for rows, width, groups, threads, chunk, stages in itertools.product(
+        (1, 2, 4, 8, 16, 32), widths, (1, 2, 4), (128, 256, 512, 1024), (2, 4, 8), (2, 4, 8)
+    ):
+        if rows * groups <= WARP and (groups == 1 or width * groups < 2 * columns):
+            yield Schedule(
+                lowering="data",
+                rows_per_panel=rows,
+                columns_per_thread=width,
+                column_groups=groups,
+                threads=threads,
+                chunk=chunk,
+                stages=stages,
+                accumulation=default_accumulation(dtype),
+                launch=launch,
+            )
+
+
+def _on_tensor_cores(
+    columns: int, dtype: str, launch: Literal["serial", "overlapped"]
+) -> Iterator[Schedule]:
+    for rows, groups, threads, chunk, stages in itertools.product(
+        (1, 2, 4, 8), (1, 2, 4), (128, 256, 512, 704, 896), (4, 8), (2, 3, 4)
+    ):
+        if groups == 1 or MMA_TILE * groups < 2 * columns:
+            yield Schedule(
+                lowering="data",
+                rows_per_panel=rows,
+                columns_per_thread=MMA_TILE,
+                column_groups=groups,
+                threads=threads,
+                chunk=chunk,
+                stages=stages,
+                accumulation=default_accumulation(dtype),
+                instruction="mma",
+                launch=launch,
+            )
 
 
 def _can_walk(one: Schedule, shape: tuple[int, int], dtype: str, architecture: str) -> bool:
@@ -244,6 +275,9 @@ def data_neighbours(
         "column_groups": (1, WARP // schedule.rows_per_panel),
         "columns_per_thread": (1, min(16, 2 * columns - 1)),
     }
+    if schedule.instruction == "mma":
+        limits |= {"rows_per_panel": (1, MMA_LINES), "chunk": (4, 8), "column_groups": (1, 4)}
+        del limits["columns_per_thread"]
     found = [
         replace(schedule, **{knob: value})
         for knob, (least, most) in limits.items()

@@ -6,14 +6,18 @@ from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes, code_schedule
 from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, threads_for, with_lowering
 from sparsert_ir.data_schedules import data_schedule, walks_over_tiles
-from sparsert_ir.gpu_facts import OVERLAP_FROM
+from sparsert_ir.element_types import ELEMENT_BYTES
+from sparsert_ir.gpu_facts import MMA_FROM, OVERLAP_FROM
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Lowering, Schedule
+from sparsert_ir.tensor_core_schedules import TensorCoreFacts, tensor_core_schedule
 
 _FEW_COLUMNS = 8
+_FEW_COLUMNS_OF_MMA = 4
+"""Up to which lanes are as fast as tensor cores."""
 RUN_ONCE_BYTES = 1.9 * 2**20
 """Of code, beyond which a kernel that runs it once takes about three times as long on an H200."""
 
@@ -97,21 +101,10 @@ def default_gpu_schedule(
     overlap = architecture_number(architecture) >= OVERLAP_FROM
     if lowering == "data":
         count = shape[0] * shape[1] if nonzeros is None else nonzeros
-        schedule = data_schedule(
-            shape,
-            count,
-            columns,
-            dtype,
-            multiprocessors=limits_of(architecture).multiprocessors,
-            shared_memory=shared_memory or shared_memory_of(architecture),
-        )
-        schedule = replace(schedule, launch="overlapped" if overlap else "serial")
-        if columns <= schedule.columns_per_thread * schedule.column_groups:
-            return schedule
-        product, limits = Product(shape, count, columns, dtype), limits_of(architecture)
+        product = Product(shape, count, columns, dtype)
         available = shared_memory or shared_memory_of(architecture)
-        found = walks_over_tiles(schedule, shape, dtype, available)
-        return min(found, key=lambda one: predict_us(one, product, limits))
+        chosen = _data_schedule(product, architecture, available)
+        return replace(chosen, launch="overlapped" if overlap else "serial")
     return code_schedule(
         shape,
         columns,
@@ -119,6 +112,39 @@ def default_gpu_schedule(
         multiprocessors=limits_of(architecture).multiprocessors,
         overlap=overlap,
     )
+
+
+def _data_schedule(product: Product, architecture: str, shared_memory: int) -> Schedule:
+    """On tensor cores where there are enough columns for them, else in the lanes."""
+    limits = limits_of(architecture)
+    if product.columns > _FEW_COLUMNS_OF_MMA and has_tensor_cores(architecture, product.dtype):
+        return tensor_core_schedule(
+            TensorCoreFacts(
+                product.shape,
+                product.nonzeros,
+                product.columns,
+                product.dtype,
+                limits.multiprocessors,
+                shared_memory,
+            )
+        )
+    schedule = data_schedule(
+        product.shape,
+        product.nonzeros,
+        product.columns,
+        product.dtype,
+        multiprocessors=limits.multiprocessors,
+        shared_memory=shared_memory,
+    )
+    if product.columns <= schedule.columns_per_thread * schedule.column_groups:
+        return schedule
+    found = walks_over_tiles(schedule, product.shape, product.dtype, shared_memory)
+    return min(found, key=lambda one: predict_us(one, product, limits))
+
+
+def has_tensor_cores(architecture: str, dtype: str) -> bool:
+    """Whether `instruction = mma` multiplies this element type there."""
+    return ELEMENT_BYTES[dtype] == 2 and architecture_number(architecture) >= MMA_FROM
 
 
 def gpu_schedule_for(

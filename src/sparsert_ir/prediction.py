@@ -49,6 +49,7 @@ _PIECE_BYTES = 16
 _DATA_CLOCKS, _STAGING_ROUND_CLOCKS = 2850.0, 780.0
 _CLOCKS_PER_PIECE = 0.15
 _CLOCKS_PER_GATHER, _CLOCKS_PER_GATHERED_BYTE = 5.0, 0.3
+_CLOCKS_PER_MMA_GATHER = 6.0
 _FILLED_UP = 1.08
 _STREAM_EFFICIENCY = 0.83
 """Where the matrix is data: a multiprocessor stages x piece by piece, then its warps gather from it
@@ -172,6 +173,8 @@ def _data_parts(schedule: Schedule, product: Product, limits: GpuLimits) -> dict
     staged = busiest * pieces * max(_CLOCKS_PER_PIECE, piece / _INTAKE_BYTES_PER_CLOCK)
     gathers = product.nonzeros * tiles * groups / WARP * busiest / blocks
     gather_clocks = _CLOCKS_PER_GATHER + _CLOCKS_PER_GATHERED_BYTE * width * element
+    if schedule.instruction == "mma":
+        gather_clocks = _CLOCKS_PER_MMA_GATHER
     stream = product.nonzeros * (element + 2) * _FILLED_UP
     return {
         "nonzeros from memory": limits.bytes_us(stream) / _STREAM_EFFICIENCY,

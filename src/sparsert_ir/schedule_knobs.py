@@ -116,7 +116,7 @@ def knobs_in_use(schedule: Schedule, place: Place, dtype: str) -> dict[str, int 
     """The knobs that decide how a kernel of this element type runs, in the order of `Schedule`."""
     used = _used(schedule, place)
     if dtype == "f32":
-        used.remove("accumulation")
+        used -= {"accumulation", "instruction"}
     if dtype != "f16" or schedule.accumulation != "folded":
         used.remove("fold_length")
     return {name: value for name, value in asdict(schedule).items() if name in used}
