@@ -230,10 +230,11 @@ def _data(dtype: Dtype) -> Iterator[KernelCase]:
     for knobs, chosen in DATA.items():
         schedule = Schedule(lowering="data", **(base | chosen))
         yield _product(f"data, {knobs}", dtype, schedule, 23, "before")
-    for knobs, chosen in TENSOR_CORES.items() if dtype != "f32" else ():
-        on_them: dict[str, Any] = {"columns_per_thread": 8, "instruction": "mma"}
-        schedule = Schedule(lowering="data", **(base | on_them | chosen))
-        yield _product(f"data on tensor cores, {knobs}", dtype, schedule, 23, "before")
+    on_tensor_cores: dict[str, Any] = base | {"columns_per_thread": 8, "instruction": "mma"}
+    for knobs, chosen in TENSOR_CORES.items():
+        schedule = Schedule(lowering="data", **(on_tensor_cores | chosen))
+        if dtype != "f32":
+            yield _product(f"data on tensor cores, {knobs}", dtype, schedule, 23, "before")
     for columns in (*COLUMNS, 23):
         yield _product("data", dtype, Schedule(lowering="data", **base), columns, "after")
         yield _product("data, chosen, new values", dtype, None, columns, lowering="data")

@@ -1,6 +1,7 @@
 """Which schedule a convolution uses when the user gives none."""
 
 from dataclasses import replace
+from typing import Literal
 
 from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.code_schedules import code_bytes
@@ -9,6 +10,7 @@ from sparsert_ir.cost_model import (
     RUN_ONCE_BYTES,
     LoweringChoice,
     architecture_number,
+    has_tensor_cores,
     readable_bytes,
     shared_memory_of,
 )
@@ -23,6 +25,7 @@ from sparsert_ir.gpu_facts import BLOCK_THREADS, OVERLAP_FROM, STATIC_SHARED_MEM
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
 from sparsert_ir.schedule import Lowering, Schedule
+from sparsert_ir.tensor_core_schedules import TensorCoreFacts, tensor_core_convolution
 from sparsert_ir.window import Window
 
 _LEAST_WORK = 32
@@ -96,6 +99,17 @@ def _gathering_schedule(facts: ConvolutionFacts, architecture: str, shared_memor
     """
     size = ELEMENT_BYTES[facts.dtype]
     overlap = architecture_number(architecture) >= OVERLAP_FROM
+    launch: Literal["serial", "overlapped"] = "overlapped" if overlap else "serial"
+    if has_tensor_cores(architecture, facts.dtype):
+        known = TensorCoreFacts(
+            (facts.rows, facts.window.depth),
+            facts.nonzeros,
+            facts.window.columns,
+            facts.dtype,
+            limits_of(architecture).multiprocessors,
+            shared_memory,
+        )
+        return replace(tensor_core_convolution(known), launch=launch)
     schedule = Schedule(
         lowering="data",
         rows_per_panel=2,
@@ -105,7 +119,7 @@ def _gathering_schedule(facts: ConvolutionFacts, architecture: str, shared_memor
         chunk=4,
         stages=4,
         accumulation=default_accumulation(facts.dtype),
-        launch="overlapped" if overlap else "serial",
+        launch=launch,
     )
     if not holds_all(schedule, facts.window.depth, facts.dtype, shared_memory):
         return schedule

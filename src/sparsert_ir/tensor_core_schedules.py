@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
-from sparsert_ir.gpu_facts import MMA_TILE, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, MMA_TILE, WARP
 from sparsert_ir.packing import MMA_LINES, most_rows_held
 from sparsert_ir.schedule import Schedule
 
@@ -68,23 +68,28 @@ def tensor_core_schedule(facts: TensorCoreFacts) -> Schedule:
 
 
 def tensor_core_convolution(facts: TensorCoreFacts) -> Schedule:
-    """For a convolution: 8 columns, the fewest to gather."""
-    return _schedule(facts, 1)
+    """For a convolution: 8 columns, the fewest to gather, by as many threads as there can be, or by
+    half as many where a multiprocessor has several blocks.
+    """
+    across = -(-facts.columns // MMA_TILE)
+    alone = across * facts.blocks_per_tile(1) <= facts.multiprocessors
+    all_warps = BLOCK_THREADS // WARP
+    return _schedule(facts, 1, all_warps if alone else all_warps // 2)
 
 
-def _schedule(facts: TensorCoreFacts, tiles: int) -> Schedule:
-    """The lowest panels of which a block has no more than it can have warps; beyond the highest,
-    warps take them in turn.
+def _schedule(facts: TensorCoreFacts, tiles: int, most: int = _MOST_WARPS) -> Schedule:
+    """The lowest panels of which a block has no more than `most`, one for each of its warps; beyond
+    the highest panels, warps take them in turn.
     """
     rows = -(-facts.shape[0] // facts.blocks_per_tile(tiles))
     height = min(MMA_LINES, _lines_filled(facts.row_length))
     while height > 1 and rows < height * _FEWEST_WARPS:
         height //= 2
-    while height < MMA_LINES and rows > height * _MOST_WARPS:
+    while height < MMA_LINES and rows > height * most:
         height *= 2
     panels = -(-rows // height)
-    turns = -(-panels // _MOST_WARPS) if facts.holds_all(tiles) else 1
-    warps = min(-(-panels // turns), _MOST_WARPS)
+    turns = -(-panels // most) if facts.holds_all(tiles) else 1
+    warps = min(-(-panels // turns), most)
     short_of_bytes = facts.row_length >= _LONG_ROW and warps > _MOST_WARPS // 2 and turns == 1
     deep = warps <= _FEW_WARPS and (tiles == 1 or short_of_bytes)
     return Schedule(
