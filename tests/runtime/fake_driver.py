@@ -10,6 +10,7 @@ import pytest
 from sparsert_ir.runtime.device import Gpu, Probe
 
 MODULES = (
+    "arrays",
     "device",
     "device_array",
     "device_memory",
@@ -20,6 +21,17 @@ MODULES = (
     "timing",
 )
 """The modules of the runtime that call the driver."""
+
+
+DEVICE_ORDINAL = 9
+"""CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL of cuda.h."""
+
+INVALID_VALUE = 1
+
+GET_ATTRIBUTE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_int), ctypes.c_int, ctypes.c_uint64
+)
+"""The type of the C function cuPointerGetAttribute, where the attribute is an int."""
 
 
 class Names:
@@ -44,7 +56,10 @@ class Launch:
 
 @dataclass
 class FakeDriver:
-    """Counts what is alive, remembers what it was given, and fails where it is told to."""
+    """Counts what is alive, remembers what it was given, and fails where it is told to.
+
+    owners: the GPU of each address that the driver knows.
+    """
 
     patch: pytest.MonkeyPatch
     arguments: int = 2
@@ -58,10 +73,13 @@ class FakeDriver:
     modules_alive: int = 0
     context_depth: int = 0
     memory: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    owners: dict[int, int] = field(default_factory=dict[int, int])
     waits: int = 0
+    lacks_functions: bool = False
 
     CUjit_option = CUjitInputType = CUfunction_attribute = CUlaunchAttributeID = Names()
     CUlaunchConfig = SimpleNamespace
+    CUpointer_attribute = SimpleNamespace(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL=DEVICE_ORDINAL)
 
     def install(self) -> None:
         for module in MODULES:
@@ -89,6 +107,30 @@ class FakeDriver:
 
     def cuGetErrorString(self, status: int) -> tuple[int, bytes]:  # noqa: N802
         return 0, b"explained"
+
+    def __post_init__(self) -> None:
+        self._get_attribute = GET_ATTRIBUTE(self._write_owner)
+
+    def _write_owner(self, ordinal: Any, which: int, pointer: int) -> int:
+        assert which == DEVICE_ORDINAL
+        if pointer not in self.owners:
+            return INVALID_VALUE
+        ordinal[0] = self.owners[pointer]
+        return 0
+
+    def cuGetProcAddress(self, name: bytes, version: int, flags: int) -> tuple[int, int, str]:  # noqa: N802
+        assert (name, version, flags) == (b"cuPointerGetAttribute", 4000, 0)
+        status = self._status("cuGetProcAddress")
+        if self.lacks_functions:
+            return status, 0, "VERSION_NOT_SUFFICIENT"
+        address = ctypes.cast(self._get_attribute, ctypes.c_void_p).value
+        assert address
+        return status, address, "SUCCESS"
+
+    def cuPointerGetAttribute(self, which: int, pointer: int) -> tuple[int, int | None]:  # noqa: N802
+        """Says 0 for every address that it knows, as some versions of `cuda.bindings` do."""
+        assert which == DEVICE_ORDINAL
+        return (0, 0) if pointer in self.owners else (INVALID_VALUE, None)
 
     def cuCtxPushCurrent(self, context: str) -> tuple[int]:  # noqa: N802
         self.context_depth += 1

@@ -13,9 +13,10 @@ from fake_arrays import (
     fake_cupy,
     fake_torch,
 )
+from fake_driver import FakeDriver
 
 from sparsert_ir.element_types import numpy_type
-from sparsert_ir.errors import CallError
+from sparsert_ir.errors import CallError, DeviceError
 from sparsert_ir.runtime import arrays, streams
 from sparsert_ir.runtime.arrays import (
     ArrayView,
@@ -68,6 +69,29 @@ def test_interface_arrays_are_used_on_their_stream(ordered: list[Any]) -> None:
     assert library_of(type(array)).current_stream(InterfaceArray(64, SHAPE)) == 0
     view(array, 0x70)
     assert ordered == [(0x50, 0x70)]
+
+
+def test_an_address_is_on_the_gpu_that_the_driver_itself_says(fake_driver: FakeDriver) -> None:
+    library = CudaArrayInterfaceLibrary()
+    high = 0xFFFF_8000_0000_0040
+    fake_driver.owners = {0x40: 0, 0x80: 1, high: 7}
+    assert [library.device_of(pointer) for pointer in (0x40, 0x80, high)] == [0, 1, 7]
+
+
+def test_an_address_that_no_gpu_owns_is_on_none(fake_driver: FakeDriver) -> None:
+    library = CudaArrayInterfaceLibrary()
+    on_no_gpu = -2
+    fake_driver.owners = {0x40: on_no_gpu}
+    assert [library.device_of(pointer) for pointer in (0, 0x40, 0x80)] == [None] * 3
+
+
+def test_a_driver_that_cannot_tell_is_an_error(fake_driver: FakeDriver) -> None:
+    fake_driver.fail("cuGetProcAddress", 500)
+    with pytest.raises(DeviceError, match="looking for cuPointerGetAttribute"):
+        CudaArrayInterfaceLibrary().device_of(0x40)
+    fake_driver.lacks_functions = True
+    with pytest.raises(DeviceError, match="cuPointerGetAttribute, got VERSION_NOT_SUFFICIENT"):
+        CudaArrayInterfaceLibrary().device_of(0x40)
 
 
 def test_an_object_that_lost_its_interface_is_refused() -> None:

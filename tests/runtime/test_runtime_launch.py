@@ -159,6 +159,27 @@ def test_wrong_calls_are_refused_before_the_launch(
     assert driver.launches == []
 
 
+@pytest.mark.parametrize("role", ["x", "residual", "out"])
+def test_interface_arrays_of_another_gpu_are_refused(fake_driver: FakeDriver, role: str) -> None:
+    class Array(InterfaceArray):
+        """A type of its own: what reads it has seen no other driver."""
+
+    fake_driver.owners = {X: 0, RESIDUAL: 0, Y: 0}
+    arrays = {
+        "x": Array(X, X_SHAPE),
+        "residual": Array(RESIDUAL, Y_SHAPE),
+        "out": Array(Y, Y_SHAPE),
+    }
+    fake_driver.arguments = 3
+    kernel = kernel_of(has_residual=True)
+    kernel(**arrays)
+    assert [launch.pointers for launch in fake_driver.launches] == [(X, RESIDUAL, Y)]
+    fake_driver.owners[arrays[role].interface["data"][0]] = 1
+    with pytest.raises(CallError, match=f"{role}: expected memory of GPU 0, got memory of GPU 1"):
+        kernel(**arrays)
+    assert len(fake_driver.launches) == 1
+
+
 @pytest.mark.parametrize(
     ("residual", "message"),
     [

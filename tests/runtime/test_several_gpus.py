@@ -145,7 +145,8 @@ def test_threads_work_on_all_gpus_at_once(gpus: tuple[Gpu, ...], lowering: Lower
     binary = binary_for(shared[0], lowering, gpus)
     kernels = [binary.load_on_gpu(gpu.ordinal) for gpu in gpus]
     wrong: list[str] = []
-    start = threading.Barrier(len(shared))
+    # A thread that fails before it must not keep the others.
+    start = threading.Barrier(len(shared), timeout=60)
 
     def work(number: int) -> None:
         one, ordinal = shared[number], number % len(gpus)

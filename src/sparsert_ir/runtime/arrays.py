@@ -4,15 +4,17 @@ An `ArrayLibrary` answers for all arrays of one type how to read one, on which s
 works, and how to make another; `library_of` finds it once per type.
 """
 
+import ctypes
 import functools
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from sparsert_ir.element_types import DTYPES, numpy_type
 from sparsert_ir.errors import CallError
 from sparsert_ir.runtime.device_array import ResultArray
-from sparsert_ir.runtime.driver import load_driver
+from sparsert_ir.runtime.driver import c_function, load_driver
 from sparsert_ir.runtime.streams import cupy_stream, order_after
 
 DTYPE_NAMES = {"<f4": "f32", "<f2": "f16", "<V2": "bf16"}
@@ -198,11 +200,18 @@ class CudaArrayInterfaceLibrary(_CloserLook):
         return _device_array(self, like, shape, stream)
 
     def device_of(self, pointer: int) -> int | None:
-        """The GPU that owns an address: the interface does not tell."""
-        driver = load_driver()
-        which = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-        status, ordinal = driver.cuPointerGetAttribute(which, pointer)
-        return None if status else int(ordinal)
+        """The GPU that owns an address, None if no GPU does: the interface does not tell."""
+        which = load_driver().CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        ordinal = ctypes.c_int()
+        status = self._get_attribute(ctypes.byref(ordinal), int(which), pointer)
+        # The driver has negative numbers for memory that it knows and that is on no GPU.
+        return None if status or ordinal.value < 0 else ordinal.value
+
+    @functools.cached_property
+    def _get_attribute(self) -> Callable[..., int]:
+        # That of cuda.bindings says 0 for every address from 13.2.0 to 13.4.2.
+        types = (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64)
+        return c_function("cuPointerGetAttribute", 4000, *types)
 
 
 class DlpackLibrary(_CloserLook):

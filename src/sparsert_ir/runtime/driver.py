@@ -1,6 +1,8 @@
 """Calls of the CUDA driver, with its failures as this package's errors."""
 
+import ctypes
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from sparsert_ir.errors import ArchitectureError, DeviceError, DeviceMemoryError
@@ -27,6 +29,20 @@ _STICKY_ADVICE = "work launched earlier in this process failed and took the GPU'
 def load_driver() -> Any:
     """The module `cuda.bindings.driver`, which has no type information; ImportError without it."""
     return importlib.import_module("cuda.bindings.driver")
+
+
+def c_function(name: str, version: int, *types: Any) -> Callable[..., int]:
+    """The driver's own function `name`, for what `cuda.bindings` gets wrong; returns the status.
+
+    version: CUDA's number for when the function became what it is, as in cudaTypedefs.h.
+    types:   of its arguments, of ctypes.
+    Raises DeviceError for a driver without it.
+    """
+    found = load_driver().cuGetProcAddress(name.encode(), version, 0)
+    address, outcome = check(found, f"looking for {name} in the driver")
+    if not address:
+        raise DeviceError(f"expected a driver with {name}, got {outcome}")
+    return ctypes.CFUNCTYPE(ctypes.c_int, *types)(address)
 
 
 def check(result: tuple[Any, ...], doing: str) -> Any:
