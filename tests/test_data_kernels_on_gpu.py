@@ -108,7 +108,8 @@ def test_every_knob_is_exact(knobs: str, dtype: Any, columns: int) -> None:
 @pytest.mark.parametrize("knobs", TENSOR_CORES)
 def test_tensor_cores_are_exact(knobs: str, dtype: Any, columns: int) -> None:
     base: dict[str, Any] = {"rows_per_panel": 2, "threads": 128, "columns_per_thread": 8}
-    chosen = base | {"accumulation": "f32", "instruction": "mma"} | TENSOR_CORES[knobs]
+    base |= {"accumulation": "f32", "instruction": "mma"}
+    chosen = base | TENSOR_CORES[knobs]
     check_exact(whole_numbers(layer_case(dtype, Schedule(lowering="data", **chosen), columns)))
 
 

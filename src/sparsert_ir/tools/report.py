@@ -55,7 +55,7 @@ def _facts(function: Operation) -> Iterator[tuple[str, str]]:
         yield "schedule", _schedule(schedule)
     layout = function.attributes.get("sparsert.layout")
     if isinstance(layout, StreamLayoutAttr):
-        yield from _layout(layout.data)
+        yield from _layout(layout.data, schedule)
         yield "warps", _warps(schedule)
         yield from _constants(function)
     for op in function.walk():
@@ -64,8 +64,16 @@ def _facts(function: Operation) -> Iterator[tuple[str, str]]:
     yield "operations", str(sum(1 for _ in function.walk()))
 
 
-def _layout(layout: StreamLayout) -> Iterator[tuple[str, str]]:
+def _layout(layout: StreamLayout, schedule: Attribute | None) -> Iterator[tuple[str, str]]:
     """How the warps of a kernel read a matrix that is data."""
+    tiles = 1
+    if layout.together > 1:
+        tiles = schedule.data.column_groups if isinstance(schedule, ScheduleAttr) else 1
+        yield (
+            "tensor cores",
+            f"multiply {layout.together} nonzeros of a row at a time, by 8 columns of x, {tiles}"
+            f" {'time' if tiles == 1 else 'times'}",
+        )
     for rows, panels, readers in zip(
         layout.panel_rows, layout.panels, layout.readers_per_row, strict=True
     ):
@@ -87,7 +95,7 @@ def _layout(layout: StreamLayout) -> Iterator[tuple[str, str]]:
         "slices of x",
         (
             f"{layout.slices} of {layout.slice_columns} rows and one of zeros,"
-            f" {(layout.slice_columns + 1) * layout.row_bytes} bytes of shared memory"
+            f" {(layout.slice_columns + 1) * layout.row_bytes * tiles} bytes of shared memory"
         ),
     )
 
