@@ -12,21 +12,8 @@ from sparsert_ir.dialects.sparsert import LoadColumnsOp, StoreColumnsOp
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.staging import StagedSlice, even_batch, flattened, insert_below
 from sparsert_ir.window import Window
-
-_MOST_ON_THEIR_WAY = 16
-"""Loads of a thread before it stores the first; each needs a few registers for its address."""
-
-
-@dataclass(frozen=True)
-class _Column:
-    """One column of the window: where its pixel (oy * sy, ox * sx) of channel 0 lies, its place in
-    the image, and whether the column exists.
-    """
-
-    offset: SSAValue
-    down: SSAValue
-    right: SSAValue
-    exists: SSAValue
+from sparsert_ir.window_column import WindowColumn
+from sparsert_ir.window_rounds import MOST_ON_THEIR_WAY, RoundsCopy, WindowRounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +21,8 @@ class WindowCopy:
     """Copies `rows` rows of the window from row `first` on, `width` columns from a tile's first
     column on; 0 where an element lies outside its image or a column does not exist.
 
-    Each thread stays in one column, whose pixel it finds once; `width` must divide `threads`.
+    Each thread stays in one column, whose pixel it finds once; `width` must divide `threads`. Where
+    `WindowRounds` do not apply, it finds the place of each element anew.
     """
 
     element_type: AnyFloat
@@ -58,10 +46,17 @@ class WindowCopy:
         width = code.index(self.width)
         within = code.insert(arith.RemUIOp(thread, width))
         row = code.insert(arith.DivUIOp(thread, width))
-        place = self._column(code, code.add(column, within))
+        place = WindowColumn.of(code, self.window, code.add(column, within))
         per_round = self.threads // self.width
+        planned = WindowRounds(
+            window=self.window, first=self.first, rows=self.rows, thread_rows=per_round
+        )
+        if planned.apply:
+            copy = RoundsCopy.of(code, planned, self.element_type, images, place, row)
+            copy.write(code, staged, staged.place(code, row, within))
+            return
         rounds = -(-self.rows // per_round)
-        count = even_batch(rounds, _MOST_ON_THEIR_WAY)
+        count = even_batch(rounds, MOST_ON_THEIR_WAY)
         if rounds == count:
             self._batch(code, images, staged, place, within, row, count)
             return
@@ -71,30 +66,12 @@ class WindowCopy:
 
         code.loop(code.index(0), code.index(self.rows), code.index(per_round * count), one_batch)
 
-    def _column(self, code: Code, column: SSAValue) -> _Column:
-        window = self.window
-        by_image, _, by_row, by_column = window.element_strides
-        last = code.index(window.columns - 1)
-        image, pixel = code.divide(code.minimum(column, last), window.pixels)
-        oy, ox = code.divide(pixel, window.output[1])
-        down = code.multiply(oy, code.index(window.strides[0]))
-        right = code.multiply(ox, code.index(window.strides[1]))
-        offset = code.add(
-            code.multiply(image, code.index(by_image)),
-            code.add(
-                code.multiply(down, code.index(by_row)),
-                code.multiply(right, code.index(by_column)),
-            ),
-        )
-        exists = code.compare(column, "ult", code.index(window.columns))
-        return _Column(offset, down, right, exists)
-
     def _batch(
         self,
         code: Code,
         images: SSAValue,
         staged: StagedSlice,
-        place: _Column,
+        place: WindowColumn,
         within: SSAValue,
         begin: SSAValue,
         count: int,
@@ -108,7 +85,9 @@ class WindowCopy:
             store = StoreColumnsOp(value, staged.array, place_in)
             insert_below(code, number, self.rows, store)
 
-    def _load(self, code: Code, images: SSAValue, place: _Column, number: SSAValue) -> SSAValue:
+    def _load(
+        self, code: Code, images: SSAValue, place: WindowColumn, number: SSAValue
+    ) -> SSAValue:
         """An element: 0 outside the image, whose neighbours in memory are not its own."""
         window = self.window
         _, by_channel, by_row, by_column = window.element_strides

@@ -108,7 +108,8 @@ def emit_element_pointer(writer: FunctionWriter, op: llvm.GEPOp) -> None:
         for static in op.rawConstantIndices.iter_values()
     ]
     place = ", ".join([type_text(op.elem_type), writer.typed(op.ptr), *indices])
-    writer.define(op.result, f"getelementptr inbounds {place}")
+    inbounds = "" if op.inbounds is None else "inbounds "
+    writer.define(op.result, f"getelementptr {inbounds}{place}")
 
 
 def emit_load(writer: FunctionWriter, op: llvm.LoadOp) -> None:

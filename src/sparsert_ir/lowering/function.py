@@ -161,15 +161,19 @@ class FunctionLowering:
         return self.insert(ConstantOp(IntegerAttr(value, kind), kind))
 
     def element_pointer(
-        self, pointer: SSAValue, position: SSAValue | int, element_type: Attribute
+        self,
+        pointer: SSAValue,
+        position: SSAValue | int,
+        element_type: Attribute,
+        inbounds: bool = True,
     ) -> SSAValue:
-        """The address of element `position` after `pointer`."""
+        """The address of element `position` after `pointer`; inbounds: of the same array."""
         gep = GEPOp.from_mixed_indices(
             pointer,
             [position],
             element_type,
             result_type=cast(LLVMPointerType, pointer.type),
-            inbounds=True,
+            inbounds=inbounds,
         )
         return self.insert(gep)
 

@@ -38,6 +38,7 @@ from sparsert_ir.lowering.numbers import call_overloaded, extract, join
 ALLOCATE, FREE = "aligned_alloc", "free"
 """The C library's functions, since C11: https://en.cppreference.com/w/c/memory/aligned_alloc"""
 _CACHE_LINE = 64
+_LIMIT = 2**31
 INVARIANT = "invariant"
 """Attribute of a load: nothing writes this memory while the function runs."""
 
@@ -68,8 +69,33 @@ def linear_index(
 def address(lowering: FunctionLowering, buffer: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
     """A pointer to one element of a memref of the old function."""
     kind = array_of(buffer)
-    position = linear_index(lowering, kind, lowering.values(indices))
-    return lowering.element_pointer(lowering.value(buffer), position, kind.element_type)
+    element, pointer = kind.element_type, lowering.value(buffer)
+    terms = [_sum_with_constant(lowering, index) for index in indices]
+    distance = 0
+    for size, (_, constant) in zip(kind.get_shape(), terms, strict=True):
+        distance = distance * size + constant
+    if not 0 < distance < _LIMIT:
+        position = linear_index(lowering, kind, lowering.values(indices))
+        return lowering.element_pointer(pointer, position, element)
+    position = linear_index(lowering, kind, [term for term, _ in terms])
+    # Nothing is known of the place before the constant is added: it may be outside the array.
+    start = lowering.element_pointer(pointer, position, element, inbounds=False)
+    return lowering.element_pointer(start, distance, element, inbounds=False)
+
+
+def _sum_with_constant(lowering: FunctionLowering, index: SSAValue) -> tuple[SSAValue, int]:
+    """In code of a GPU, the parts of `start + constant`; else the index and 0.
+
+    Loads and stores add a constant for nothing, and those that differ in it share the address. The
+    sum is a place in an array, below 2^31, so that `start` is more than -2^31 and keeps its meaning
+    when it gets the width of a pointer.
+    """
+    op = index.owner
+    if lowering.target.is_gpu and isinstance(op, arith.AddiOp):
+        known = op.rhs.owner.value if isinstance(op.rhs.owner, arith.ConstantOp) else None
+        if isinstance(known, IntegerAttr) and known.value.data >= 0:
+            return lowering.value(op.lhs), known.value.data
+    return lowering.value(index), 0
 
 
 def load(

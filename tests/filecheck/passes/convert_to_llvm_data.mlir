@@ -91,3 +91,30 @@ gpu.module @lanes_kernels {
     gpu.return
   }
 }
+
+// -----
+
+// A constant that is added to an index last is added to the pointer; not so one below 0.
+
+gpu.module @constant_kernels {
+  // CHECK-LABEL: llvm.func @constants
+  // CHECK-SAME: (%[[X:.*]]: !llvm.ptr<1> {llvm.noalias, llvm.readonly}, %[[Y:.*]]: !llvm.ptr<1> {llvm.noalias}) attributes
+  gpu.func @constants(%x: memref<4x8xf32>, %y: memref<32xf32>) kernel threads(8, 1, 1) {
+    %i = gpu.thread_id x
+    %two = arith.constant 2 : index
+    %minus = arith.constant -1 : index
+    %row = arith.addi %i, %two : index
+    %column = arith.addi %i, %minus : index
+    // CHECK: %[[COLUMN:.*]] = llvm.add %{{.*}}, %minus
+    // CHECK: %[[PLACE:.*]] = llvm.add %{{.*}}, %[[COLUMN]]
+    // CHECK: %[[START:.*]] = llvm.getelementptr %[[X]][%[[PLACE]]]
+    // CHECK: %[[FROM:.*]] = llvm.getelementptr %[[START]][16]
+    // CHECK: llvm.load %[[FROM]]
+    %one = sparsert.load_columns %x[%row, %column] : memref<4x8xf32>, f32
+    // CHECK: %[[START_Y:.*]] = llvm.getelementptr %[[Y]][%{{.*}}]
+    // CHECK: %[[TO:.*]] = llvm.getelementptr %[[START_Y]][2]
+    // CHECK: llvm.store %{{.*}}, %[[TO]]
+    sparsert.store_columns %one, %y[%row] : memref<32xf32>, f32
+    gpu.return
+  }
+}
