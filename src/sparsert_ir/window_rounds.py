@@ -15,9 +15,9 @@ from sparsert_ir.window_column import WindowColumn
 
 MOST_ON_THEIR_WAY = 16
 """Loads of a thread before it stores the first."""
-_MOST_ROUNDS = 128
-"""A round is about 4 instructions of code, all of which each warp fetches once. This many gather
-48 KB of f16 with 256 threads.
+_MOST_ROUNDS = 256
+"""A round is 3 to 10 instructions of code, so this bounds the code; a loop would need some 25 for
+each element. This many gather 128 KB of f16 with 256 threads.
 """
 
 
@@ -200,7 +200,7 @@ class RoundsCopy:
         start, inside = self._filter_row(code, ty)
         distance = rounds.channel_distance(i, ty)
         if not others and rounds.left(i) == rounds.per_round:
-            # Outside, `start` is 0 and an element of the first image's first channels is loaded.
+            # Outside, `start` is 0 and the first pixel of some channel is loaded.
             return code.add(start, code.index(distance)), inside
         further = code.index(distance + rounds.row_distance(ty))
         if others:
