@@ -45,11 +45,3 @@ func.func @factors(%a: vector<8xf16>, %b: vector<4xbf16>, %c: vector<4xf32>) {
   %d = nvgpu.mma.sync(%a, %b, %c) : (vector<8xf16>, vector<4xbf16>)
   func.return
 }
-
-// -----
-
-func.func @factors_of_nvvm(%a: vector<8xf16>, %b: vector<8xf16>, %c: vector<4xf32>) {
-  // expected-error@+1 {{expected 4 elements of f16 or bf16 per lane, got vector<8xf16>}}
-  %d = nvvm.mma.sync %a, %b, %c : vector<8xf16>, vector<8xf16>
-  func.return
-}

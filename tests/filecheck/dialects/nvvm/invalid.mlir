@@ -53,3 +53,11 @@ func.func @wait() {
   nvvm.cp.async.wait.group -1
   func.return
 }
+
+// -----
+
+func.func @factors(%a: vector<8xf16>, %b: vector<8xf16>, %c: vector<4xf32>) {
+  // expected-error@+1 {{expected 4 elements of f16 or bf16 per lane, got vector<8xf16>}}
+  %d = nvvm.mma.sync %a, %b, %c : vector<8xf16>, vector<8xf16>
+  func.return
+}

@@ -78,3 +78,13 @@ func.func @overlapping_launches() {
   nvvm.griddepcontrol.launch_dependents
   func.return
 }
+
+// CHECK-LABEL: func.func @matrices
+// CHECK-SAME: (%[[P:.*]]: !llvm.ptr<3>, %[[B:.*]]: vector<4xbf16>, %[[C:.*]]: vector<4xf32>)
+func.func @matrices(%p: !llvm.ptr<3>, %b: vector<4xbf16>, %c: vector<4xf32>) {
+  // CHECK: %[[A:.*]] = nvvm.ldmatrix %[[P]] : !llvm.ptr<3> -> vector<8xbf16>
+  // CHECK: nvvm.mma.sync %[[A]], %[[B]], %[[C]] : vector<8xbf16>, vector<4xbf16>
+  %a = nvvm.ldmatrix %p : !llvm.ptr<3> -> vector<8xbf16>
+  %d = nvvm.mma.sync %a, %b, %c : vector<8xbf16>, vector<4xbf16>
+  func.return
+}
