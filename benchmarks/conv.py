@@ -168,8 +168,8 @@ def schedules(
         strides=(case.stride, case.stride),
         padding=(padding, padding, padding, padding),
     )
-    lowering = convolution_lowering(matrix.shape, matrix.nonzeros, options.code_budget).lowering
-    own = default_convolution(matrix.shape, window, dtype, target, lowering)
+    choice = convolution_lowering(matrix.shape, matrix.nonzeros, window, options.code_budget)
+    own = default_convolution(matrix.shape, window, dtype, target, choice.lowering)
     found = best_convolutions(matrix, window, dtype, target, options.candidates + 1)
     return [one for one in found if one != own][: options.candidates]
 

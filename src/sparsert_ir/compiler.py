@@ -358,7 +358,8 @@ def _lowering_reason(layer: Layer, target: str, code_budget: int) -> str:
     if layer.depthwise is not None:
         return "the only way for two convolutions in one kernel"
     if layer.window is not None:
-        return convolution_lowering(matrix.shape, matrix.nonzeros, code_budget).reason
+        chosen = convolution_lowering(matrix.shape, matrix.nonzeros, layer.window, code_budget)
+        return chosen.reason
     return choose_lowering(matrix.shape, matrix.nonzeros, layer.columns, code_budget).reason
 
 
@@ -372,7 +373,9 @@ def default_schedule(
         return chosen if lowering is None else replace(chosen, lowering=lowering)
     if layer.window is not None:
         if lowering is None and target != "cpu":
-            lowering = convolution_lowering(matrix.shape, matrix.nonzeros, code_budget).lowering
+            lowering = convolution_lowering(
+                matrix.shape, matrix.nonzeros, layer.window, code_budget
+            ).lowering
         chosen = default_convolution(
             matrix.shape, layer.window, layer.dtype, target, lowering or "data", matrix.nonzeros
         )

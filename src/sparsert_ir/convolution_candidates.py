@@ -36,7 +36,7 @@ def best_convolutions(
         found = cpu_convolution_candidates(facts)
         return sorted(found, key=lambda one: predict_cpu_convolution(facts, one))[:count]
     data = _as_data(matrix, window, dtype, target)
-    if convolution_lowering(matrix.shape, matrix.nonzeros).lowering == "data":
+    if convolution_lowering(matrix.shape, matrix.nonzeros, window).lowering == "data":
         return data[:count]
     code = _as_code(matrix, window, dtype, target)[: count - count // _DATA_SHARE]
     return [*code, *data[: count - len(code)]]

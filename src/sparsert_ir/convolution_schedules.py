@@ -1,6 +1,7 @@
 """Which schedule a convolution uses when the user gives none."""
 
 from dataclasses import replace
+from math import prod
 from typing import Literal
 
 from sparsert_ir.budget import CODE_BUDGET
@@ -36,14 +37,24 @@ _GATHER_US_PER_ROW, _US_PER_NONZERO = 1.7e-3, 7e-3
 and for each nonzero of a mean row, where its warps take two rows each. From 512 channels at 7 x 7
 on an H200, at 91% and 96%.
 """
+_MANY_NONZEROS, _MUCH_WORK = 8_000, 8_000_000
+"""Nonzeros, and multiply-adds, from which a filter with more than one tap is faster as data."""
 _USUAL_HEIGHT = 8
 """Rows of a panel, for the estimate of how much code a filter becomes."""
 
 
 def convolution_lowering(
-    shape: tuple[int, int], nonzeros: int, code_budget: int = CODE_BUDGET
+    shape: tuple[int, int], nonzeros: int, window: Window, code_budget: int = CODE_BUDGET
 ) -> LoweringChoice:
-    """Code while there is little enough of it, else data, on a GPU."""
+    """Code while there is little enough of it, and little enough to do, else data, on a GPU.
+
+    A tap's code loads every pixel anew from the L1 cache, which data does once for all rows of a
+    block. Measured on 3x3 filters of ResNet-50 (docs/convolutions.md).
+    """
+    taps, work = prod(window.kernel), nonzeros * window.columns
+    if taps > 1 and nonzeros >= _MANY_NONZEROS and work >= _MUCH_WORK:
+        reason = f"{work / 1e6:.0f} million multiply-adds share gathered pixels"
+        return LoweringChoice("data", reason)
     size = code_bytes(shape, nonzeros, _USUAL_HEIGHT)
     limit = min(code_budget, RUN_ONCE_BYTES)
     if size <= limit:

@@ -62,7 +62,7 @@ def _alone_us(facts: ConvolutionFacts, target: str, *, shared: bool = False) -> 
         return 1e6 * predict_cpu_convolution(facts, best_cpu_convolution(facts))
     limits, shape = limits_of(target), (facts.rows, facts.window.depth)
     product = Product(shape, facts.nonzeros, facts.window.columns, facts.dtype)
-    lowering = convolution_lowering(shape, facts.nonzeros).lowering
+    lowering = convolution_lowering(shape, facts.nonzeros, facts.window).lowering
     schedule = default_convolution(
         shape, facts.window, facts.dtype, target, lowering, facts.nonzeros
     )

@@ -5,7 +5,7 @@ rules follow measurements on one H200 (see docs/data-lowering.md).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu_facts import BLOCK_THREADS, MMA_TILE, WARP
@@ -74,7 +74,7 @@ def tensor_core_convolution(facts: TensorCoreFacts) -> Schedule:
     across = -(-facts.columns // MMA_TILE)
     alone = across * facts.blocks_per_tile(1) <= facts.multiprocessors
     all_warps = BLOCK_THREADS // WARP
-    return _schedule(facts, 1, all_warps if alone else all_warps // 2)
+    return replace(_schedule(facts, 1, all_warps if alone else all_warps // 2), stages=2)
 
 
 def _schedule(facts: TensorCoreFacts, tiles: int, most: int = _MOST_WARPS) -> Schedule:

@@ -112,8 +112,8 @@ def _window_of(layer: FilterLayer, shape: tuple[int, ...]) -> Window:
 
 
 def _window_schedule(layer: FilterLayer, shape: tuple[int, ...], architecture: str) -> Schedule:
-    lowering = convolution_lowering(layer.matrix.shape, layer.nonzeros).lowering
     window = _window_of(layer, shape)
+    lowering = convolution_lowering(layer.matrix.shape, layer.nonzeros, window).lowering
     return default_convolution(
         layer.matrix.shape, window, layer.dtype, architecture, lowering, layer.nonzeros
     )
