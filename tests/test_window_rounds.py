@@ -175,7 +175,7 @@ def test_images_of_too_many_tiles_stay_code() -> None:
         batch: convolution_lowering(
             (64, 576),
             9000,
-            Window(batch=batch, channels=64, image=(112, 112), kernel=(3, 3), padding=(1,) * 4),
+            Window(batch=batch, channels=64, image=(112, 112), kernel=(3, 3), padding=(1, 1, 1, 1)),
         ).lowering
         for batch in (41, 42)
     }
