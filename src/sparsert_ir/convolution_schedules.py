@@ -22,7 +22,13 @@ from sparsert_ir.cpu_convolution_model import (
 from sparsert_ir.cpu_model import threads_that_pay, with_lowering
 from sparsert_ir.data_schedules import holds_all
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
-from sparsert_ir.gpu_facts import BLOCK_THREADS, OVERLAP_FROM, STATIC_SHARED_MEMORY, WARP
+from sparsert_ir.gpu_facts import (
+    BLOCK_THREADS,
+    LARGEST_GRID_Y,
+    OVERLAP_FROM,
+    STATIC_SHARED_MEMORY,
+    WARP,
+)
 from sparsert_ir.host_threads import available_cores
 from sparsert_ir.limits import limits_of
 from sparsert_ir.schedule import Lowering, Schedule
@@ -52,7 +58,8 @@ def convolution_lowering(
     block. Measured on 3x3 filters of ResNet-50 (docs/convolutions.md).
     """
     taps, work = prod(window.kernel), nonzeros * window.columns
-    if taps > 1 and nonzeros >= _MANY_NONZEROS and work >= _MUCH_WORK:
+    fits = -(-window.columns // _GATHERED_COLUMNS) <= LARGEST_GRID_Y
+    if fits and taps > 1 and nonzeros >= _MANY_NONZEROS and work >= _MUCH_WORK:
         reason = f"{work / 1e6:.0f} million multiply-adds share gathered pixels"
         return LoweringChoice("data", reason)
     size = code_bytes(shape, nonzeros, _USUAL_HEIGHT)

@@ -8,6 +8,8 @@ WARP = 32
 """Threads that advance together."""
 STATIC_SHARED_MEMORY = 48 * 1024
 """Bytes of shared memory that a kernel can declare; more is asked for at the launch."""
+LARGEST_GRID_Y = 65535
+"""Blocks that a grid can have in its second and third dimension."""
 CLUSTER_BLOCKS = 8
 """Blocks that a cluster can have on every GPU that has clusters."""
 MMA_FROM = 80

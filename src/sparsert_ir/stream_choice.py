@@ -5,7 +5,7 @@ from xdsl.dialects.builtin import f32
 
 from sparsert_ir.dense import IntArray, to_numpy
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu_facts import BLOCK_THREADS, MMA_DEPTH, MMA_TILE, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, LARGEST_GRID_Y, MMA_DEPTH, MMA_TILE, WARP
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.packing import MMA_LINES, PIECE_BYTES, StreamLayout, most_rows_held
 from sparsert_ir.row_lanes import warp_panels
@@ -13,7 +13,6 @@ from sparsert_ir.schedule import Schedule
 
 _MOST_SLICES = 1024
 _MOST_STAGES = 16
-_LARGEST_GRID_Y = 65535
 _MMA_BITS = 16
 
 
@@ -116,9 +115,9 @@ def check_schedule(product: ProductFunction) -> None:
             f" got {schedule.accumulation}"
         )
     tiles = -(-product.columns // tile_columns(schedule))
-    if tiles > _LARGEST_GRID_Y:
+    if tiles > LARGEST_GRID_Y:
         raise ScheduleError(
-            f"schedule: with lowering = data, expected at most {_LARGEST_GRID_Y} tiles of"
+            f"schedule: with lowering = data, expected at most {LARGEST_GRID_Y} tiles of"
             f" columns_per_thread * column_groups columns, got {tiles}"
         )
 

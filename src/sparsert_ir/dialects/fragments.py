@@ -17,7 +17,7 @@ def check_fragment(fragment: Attribute, elements: int) -> VectorType[Attribute]:
     """The type itself; VerifyException unless it is a lane's part of a factor."""
     kind = cast(VectorType[Attribute], fragment)
     small = isinstance(kind.element_type, Float16Type | BFloat16Type)
-    if not small or list(kind.get_shape()) != [elements]:
+    if not small or list(kind.get_shape()) != [elements] or kind.get_num_scalable_dims():
         raise VerifyException(f"expected {elements} elements of f16 or bf16 per lane, got {kind}")
     return kind
 

@@ -109,9 +109,9 @@ def _check_function(op: llvm.FuncOp) -> None:
     _check_sizes(op, "nvvm.reqntid", BLOCK_THREADS, "a block of at most {} threads")
     _check_sizes(op, "nvvm.cluster_dim", CLUSTER_BLOCKS, "a cluster of at most {} blocks")
     blocks = op.attributes.get(MIN_BLOCKS)
-    if isinstance(blocks, IntegerAttr):
-        count = blocks.value.data
-        _expect(1 <= count <= _MOST_BLOCKS, f"{MIN_BLOCKS} of 1 to {_MOST_BLOCKS}, got {count}")
+    if blocks is not None:
+        count = blocks.value.data if isinstance(blocks, IntegerAttr) else 0
+        _expect(1 <= count <= _MOST_BLOCKS, f"{MIN_BLOCKS} of 1 to {_MOST_BLOCKS}, got {blocks}")
 
 
 def _check_sizes(op: llvm.FuncOp, name: str, most: int, what: str) -> None:

@@ -101,7 +101,7 @@ class StreamLayoutAttr(Data[StreamLayout]):
         if layout.together not in (1, MMA_DEPTH):
             parser.raise_error(f"stream_layout: expected together to be 1 or {MMA_DEPTH}")
         tall = max(layout.panel_rows, default=1) > MMA_LINES
-        if layout.together > 1 and (tall or layout.column_groups > 1 or layout.chunk % 4):
+        if layout.together > 1 and (tall or layout.column_groups > 1 or layout.chunk not in (4, 8)):
             parser.raise_error(
                 f"stream_layout: with together = {MMA_DEPTH}, expected panel_rows of at most"
                 f" {MMA_LINES}, one column group and chunks of 4 or 8"

@@ -45,3 +45,11 @@ func.func @factors(%a: vector<8xf16>, %b: vector<4xbf16>, %c: vector<4xf32>) {
   %d = nvgpu.mma.sync(%a, %b, %c) : (vector<8xf16>, vector<4xbf16>)
   func.return
 }
+
+// -----
+
+func.func @scalable(%x: memref<8x8xf16, 3>, %i: index) {
+  // expected-error@+1 {{expected 8 elements of f16 or bf16 per lane, got vector<[8]xf16>}}
+  %a = nvgpu.ldmatrix %x[%i, %i] : memref<8x8xf16, 3> -> vector<[8]xf16>
+  func.return
+}

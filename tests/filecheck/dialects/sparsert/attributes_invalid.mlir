@@ -72,3 +72,8 @@
 
 // expected-error@+1 {{stream_layout: expected numbers of 1 or more}}
 "func.func"() {s = #sparsert.stream_layout<panel_rows = [], panels = [], column_groups = 1, chunk = 1, slice_columns = 4, slices = 1, row_bytes = 4, together = 1>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{chunks of 4 or 8}}
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [2], panels = [3], column_groups = 1, chunk = 12, slice_columns = 4, slices = 1, row_bytes = 16, together = 16>} : () -> ()
