@@ -72,6 +72,13 @@ def replace_turns(schedule: Schedule, matrix: SparseMatrix) -> Schedule:
     return replace(schedule, panels_per_warp=min(schedule.panels_per_warp, panels))
 
 
+def test_very_many_columns_take_tiles_of_16() -> None:
+    """A grid has 65,535 tiles; x fits in the shared memory of sm_86 once, but not twice."""
+    for columns, groups in ((500_000, 1), (600_000, 2)):
+        chosen = default_gpu_schedule((64, 4000), columns, "f16", 20_000, "data", "sm_86")
+        assert (chosen.instruction, chosen.column_groups) == ("mma", groups)
+
+
 @pytest.mark.parametrize(("dtype", "target"), [("f32", "sm_90"), ("f16", "sm_75")])
 def test_lanes_multiply_what_tensor_cores_cannot(dtype: Dtype, target: str) -> None:
     chosen = default_gpu_schedule((4096, 4096), 16, dtype, 10**6, "data", target)

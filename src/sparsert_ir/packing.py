@@ -12,7 +12,7 @@ PIECE_BYTES = 16
 MMA_LINES = 8
 """Of a warp: each four lanes that hold nonzeros of one row."""
 _LINE_LANES = WARP // MMA_LINES
-_INDEX_LIMIT = 2**16 - 1
+INDEX_LIMIT = 2**16 - 1
 """The largest column number that an index can hold."""
 _WAVEFRONT_BYTES = 128
 """Bytes that shared memory delivers to a warp at once, one word from each bank."""
@@ -89,7 +89,7 @@ def most_rows_held(row_bytes: int, shared_memory: int) -> int:
     many as fit in its `shared_memory` bytes and have an index. 0 or less where none does.
     """
     usable = shared_memory // PIECE_BYTES * PIECE_BYTES
-    return min(usable // row_bytes - 1, _INDEX_LIMIT)
+    return min(usable // row_bytes - 1, INDEX_LIMIT)
 
 
 def similar_panels(row_lengths: Array, rows_per_panel: int) -> IntArray:

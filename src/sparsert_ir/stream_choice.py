@@ -137,6 +137,7 @@ def _check_tensor_cores(product: ProductFunction) -> None:
     ):
         if given not in allowed:
             numbers = ", ".join(map(str, allowed))
+            one_of = "one of " if len(allowed) > 1 else ""
             raise ScheduleError(
-                f"schedule: with instruction = mma, {knob} must be one of {numbers}, got {given}"
+                f"schedule: with instruction = mma, {knob} must be {one_of}{numbers}, got {given}"
             )

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     IndexType,
     IntegerAttr,
     MemRefType,
+    NoneAttr,
     VectorType,
 )
 from xdsl.ir import Attribute, Dialect, SSAValue
@@ -62,7 +63,9 @@ class LdMatrixOp(IRDLOperation):
             raise VerifyException(f"expected memory of a block (space {WORKGROUP}), got {kind}")
         if kind.element_type != fragment.element_type or len(self.indices) != kind.get_num_dims():
             raise VerifyException(f"expected an element of {kind} as a start, and such elements")
-        if kind.get_num_dims() == 0 or kind.get_shape()[-1] % MMA_TILE:
+        if min(kind.get_shape(), default=0) < 1 or not isinstance(kind.layout, NoneAttr):
+            raise VerifyException(f"expected a row-major memref of known shape, got {kind}")
+        if kind.get_shape()[-1] % MMA_TILE:
             raise VerifyException(f"expected rows of whole tiles of {MMA_TILE} columns, got {kind}")
 
 

@@ -12,7 +12,7 @@ from xdsl.utils.str_enum import StrEnum
 
 from sparsert_ir.errors import ArgumentError, ScheduleError
 from sparsert_ir.gpu_facts import MMA_DEPTH, WARP
-from sparsert_ir.packing import MMA_LINES, StreamLayout
+from sparsert_ir.packing import INDEX_LIMIT, MMA_LINES, StreamLayout
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window
 
@@ -98,6 +98,8 @@ class StreamLayoutAttr(Data[StreamLayout]):
                     f"stream_layout: expected panel_rows * column_groups to divide {WARP}, got"
                     f" {rows} * {layout.column_groups}"
                 )
+        if layout.slice_columns > INDEX_LIMIT:
+            parser.raise_error(f"stream_layout: expected slice_columns of at most {INDEX_LIMIT}")
         if layout.together not in (1, MMA_DEPTH):
             parser.raise_error(f"stream_layout: expected together to be 1 or {MMA_DEPTH}")
         tall = max(layout.panel_rows, default=1) > MMA_LINES

@@ -32,6 +32,22 @@ func.func @columns(%x: memref<8x12xf16, 3>, %i: index) {
 
 // -----
 
+func.func @layout(%x: memref<8x8xf16, strided<[1, 8]>, 3>, %i: index) {
+  // expected-error@+1 {{expected a row-major memref of known shape}}
+  %a = nvgpu.ldmatrix %x[%i, %i] : memref<8x8xf16, strided<[1, 8]>, 3> -> vector<8xf16>
+  func.return
+}
+
+// -----
+
+func.func @shape(%x: memref<?x8xf16, 3>, %i: index) {
+  // expected-error@+1 {{expected a row-major memref of known shape}}
+  %a = nvgpu.ldmatrix %x[%i, %i] : memref<?x8xf16, 3> -> vector<8xf16>
+  func.return
+}
+
+// -----
+
 func.func @indices(%x: memref<8x8xf16, 3>, %i: index) {
   // expected-error@+1 {{expected an element of}}
   %a = nvgpu.ldmatrix %x[%i] : memref<8x8xf16, 3> -> vector<8xf16>

@@ -77,3 +77,8 @@
 
 // expected-error@+1 {{chunks of 4 or 8}}
 "func.func"() {s = #sparsert.stream_layout<panel_rows = [2], panels = [3], column_groups = 1, chunk = 12, slice_columns = 4, slices = 1, row_bytes = 16, together = 16>} : () -> ()
+
+// -----
+
+// expected-error@+1 {{stream_layout: expected slice_columns of at most 65535}}
+"func.func"() {s = #sparsert.stream_layout<panel_rows = [2], panels = [3], column_groups = 1, chunk = 4, slice_columns = 65536, slices = 1, row_bytes = 4, together = 1>} : () -> ()
