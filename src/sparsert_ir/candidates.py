@@ -120,54 +120,36 @@ def data_candidates(
     overlapped: bool = False,
 ) -> list[Schedule]:
     """Candidates for a GPU with the matrix as data."""
-    launch: Literal["serial", "overlapped"] = "overlapped" if overlapped else "serial"
-    found = list(_in_lanes(columns, dtype, launch))
+    base = Schedule(
+        lowering="data",
+        accumulation=default_accumulation(dtype),
+        launch="overlapped" if overlapped else "serial",
+    )
+    found = list(_in_lanes(base, columns))
     if has_tensor_cores(architecture, dtype):
-        found += _on_tensor_cores(columns, dtype, launch)
+        found += _on_tensor_cores(base, columns)
     walks = [replace(one, panels_per_warp=turns) for one in found for turns in (2, 4, 8)]
     return found + [one for one in walks if _can_walk(one, shape, dtype, architecture)]
 
 
-def _in_lanes(
-    columns: int, dtype: str, launch: Literal["serial", "overlapped"]
-) -> Iterator[Schedule]:
+def _in_lanes(base: Schedule, columns: int) -> Iterator[Schedule]:
     widths = [width for width in (1, 2, 4, 8, 16) if width < 2 * columns]
     for rows, width, groups, threads, chunk, stages in itertools.product(
         (1, 2, 4, 8, 16, 32), widths, (1, 2, 4), (128, 256, 512, 1024), (2, 4, 8), (2, 4, 8)
     ):
         if rows * groups <= WARP and (groups == 1 or width * groups < 2 * columns):
-            yield Schedule(
-                lowering="data",
-                rows_per_panel=rows,
-                columns_per_thread=width,
-                column_groups=groups,
-                threads=threads,
-                chunk=chunk,
-                stages=stages,
-                accumulation=default_accumulation(dtype),
-                launch=launch,
-            )
+            one = replace(base, rows_per_panel=rows, columns_per_thread=width, column_groups=groups)
+            yield replace(one, threads=threads, chunk=chunk, stages=stages)
 
 
-def _on_tensor_cores(
-    columns: int, dtype: str, launch: Literal["serial", "overlapped"]
-) -> Iterator[Schedule]:
+def _on_tensor_cores(base: Schedule, columns: int) -> Iterator[Schedule]:
+    base = replace(base, instruction="mma", columns_per_thread=MMA_TILE)
     for rows, groups, threads, chunk, stages in itertools.product(
         (1, 2, 4, 8), (1, 2, 4), (128, 256, 512, 704, 896), (4, 8), (2, 3, 4)
     ):
         if groups == 1 or MMA_TILE * groups < 2 * columns:
-            yield Schedule(
-                lowering="data",
-                rows_per_panel=rows,
-                columns_per_thread=MMA_TILE,
-                column_groups=groups,
-                threads=threads,
-                chunk=chunk,
-                stages=stages,
-                accumulation=default_accumulation(dtype),
-                instruction="mma",
-                launch=launch,
-            )
+            one = replace(base, rows_per_panel=rows, column_groups=groups)
+            yield replace(one, threads=threads, chunk=chunk, stages=stages)
 
 
 def _can_walk(one: Schedule, shape: tuple[int, int], dtype: str, architecture: str) -> bool:

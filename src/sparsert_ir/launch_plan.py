@@ -13,12 +13,13 @@ from sparsert_ir.dense import Array, Dense, to_numpy
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import ColumnTilesOp, StreamLayoutAttr
 from sparsert_ir.errors import IRError, ScheduleError
+from sparsert_ir.gpu_facts import LARGEST_GRID_Y
 from sparsert_ir.lowering.memory import element_bytes
 from sparsert_ir.packing import StreamLayout
 
 Extent: TypeAlias = tuple[int, int, int]
 
-_GRID_LIMITS = (2**31 - 1, 65535, 65535)
+_GRID_LIMITS = (2**31 - 1, LARGEST_GRID_Y, LARGEST_GRID_Y)
 """Of every CUDA GPU (CUDA C++ Programming Guide, compute capabilities)."""
 
 
