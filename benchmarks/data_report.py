@@ -45,6 +45,7 @@ def report(header: dict[str, Any], results: list[DataResult]) -> str:
         "rows",
         "sparsity",
         "N",
+        "default (us)",
         "ours (us)",
         "GB/s",
         "of copy",

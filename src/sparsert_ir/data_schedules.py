@@ -91,13 +91,15 @@ def holds_all(schedule: Schedule, depth: int, dtype: str, shared_memory: int) ->
 def walks_over_tiles(
     schedule: Schedule, shape: tuple[int, int], dtype: str, shared_memory: int
 ) -> list[Schedule]:
-    """The schedule, and others for more columns than one tile: fewer blocks stage each tile.
+    """The schedule, and others for more columns than one tile: fewer blocks stage each tile, and
+    the stream is read once for each.
 
-    They follow from the model alone; none was measured yet.
+    They follow from the model. One column group was measured, in f32 (docs/data-lowering.md).
     """
     found = [schedule]
     panels = -(-shape[0] // schedule.rows_per_panel)
-    for groups in dict.fromkeys((schedule.column_groups, 1)):
+    halvings = range(schedule.column_groups.bit_length())
+    for groups in (schedule.column_groups >> halving for halving in halvings):
         grouped = replace(schedule, column_groups=groups)
         if not holds_all(grouped, shape[1], dtype, shared_memory):
             continue

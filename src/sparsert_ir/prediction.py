@@ -6,7 +6,9 @@ through the code. The constants were fitted to 480 kernels of 106 products measu
 development: on those same kernels the error is 31% (root mean square), and the schedule that is
 predicted to be the fastest takes 15% longer than the fastest (geometric mean of the 27 products
 with three or more). Those of matrices as data were fitted to 332 kernels of 36 products, most of
-them measured on an H100 with f16 and N up to 16: 16% and 14%. Other GPUs are scaled by their data
+them measured on an H100 with f16 and N up to 16: 16% and 14%; then those of the gathers again, with
+tensor cores and larger N, to the 110 products of h200-data-lowering (as it is now, and N = 8 and 16
+as they were in the lanes), -wide and -uneven, and to two in f32 at N = 4096: 11%. Other GPUs are scaled by their data
 sheets and were not measured. Good for comparing schedules and for "does sparse pay?"; never a
 promise.
 """
@@ -48,7 +50,9 @@ _SPILL_PENALTY = 4.0
 _PIECE_BYTES = 16
 _DATA_CLOCKS, _STAGING_ROUND_CLOCKS = 2850.0, 780.0
 _CLOCKS_PER_PIECE = 0.15
-_CLOCKS_PER_GATHER, _CLOCKS_PER_GATHERED_BYTE = 5.0, 0.3
+_CLOCKS_PER_GATHER, _CLOCKS_PER_GATHERED_BYTE = 3.0, 0.3
+_STREAMED_BYTES_PER_CLOCK = 64.0
+"""Of a multiprocessor: what warps gather from, they also read the stream through."""
 _CLOCKS_PER_MMA_GATHER = 6.0
 _FILLED_UP = 1.08
 _STREAM_EFFICIENCY = 0.83
@@ -171,14 +175,16 @@ def _data_parts(schedule: Schedule, product: Product, limits: GpuLimits) -> dict
     pieces = depth * width * groups * element / piece
     rounds = math.ceil(pieces / schedule.threads / min(32, 128 // piece))
     staged = busiest * pieces * max(_CLOCKS_PER_PIECE, piece / _INTAKE_BYTES_PER_CLOCK)
-    gathers = product.nonzeros * tiles * groups / WARP * busiest / blocks
+    stream = product.nonzeros * (element + 2) * _FILLED_UP
+    share = busiest / blocks
+    gathers = product.nonzeros * tiles * groups / WARP * share
     gather_clocks = _CLOCKS_PER_GATHER + _CLOCKS_PER_GATHERED_BYTE * width * element
     if schedule.instruction == "mma":
         gather_clocks = _CLOCKS_PER_MMA_GATHER
-    stream = product.nonzeros * (element + 2) * _FILLED_UP
+    gathering = gathers * gather_clocks + stream * tiles * share / _STREAMED_BYTES_PER_CLOCK
     return {
         "nonzeros from memory": limits.bytes_us(stream) / _STREAM_EFFICIENCY,
-        "gathers of x": gathers * gather_clocks / clocks_per_us,
+        "gathers of x": gathering / clocks_per_us,
         "x into shared memory": staged / clocks_per_us,
         "latency": (_DATA_CLOCKS + rounds * _STAGING_ROUND_CLOCKS) / clocks_per_us,
     }
