@@ -8,9 +8,9 @@ predicted to be the fastest takes 15% longer than the fastest (geometric mean of
 with three or more). Those of matrices as data were fitted to 332 kernels of 36 products, most of
 them measured on an H100 with f16 and N up to 16: 16% and 14%; then those of the gathers again, with
 tensor cores and larger N, to the 110 products of h200-data-lowering (as it is now, and N = 8 and 16
-as they were in the lanes), -wide and -uneven, and to two in f32 at N = 4096: 11%. Other GPUs are scaled by their data
-sheets and were not measured. Good for comparing schedules and for "does sparse pay?"; never a
-promise.
+as they were in the lanes), -wide and -uneven, and to two in f32 at N = 4096: 11%. Other GPUs are
+scaled by their data sheets and were not measured. Good for comparing schedules and for "does sparse
+pay?"; never a promise.
 """
 
 import math
