@@ -11,9 +11,9 @@ from peers import DENSE_PEERS, SPARSE_PEERS, PeerJob, PeerTime
 from plan import Plan, PlannedJob
 from results import CaseResult, PeerResult
 from sparsert_ir import Schedule
-from sparsert_ir.build_job import Build, BuildJob
-from sparsert_ir.limits import GpuLimits, floor_us
-from sparsert_ir.worker_pool import Finished, WorkerPool
+from sparsert_ir.cost_model.limits import GpuLimits, floor_us
+from sparsert_ir.tuner.build_job import Build, BuildJob
+from sparsert_ir.workers.pool import Finished, WorkerPool
 from work import Job, Measurer
 
 GIMMIK = "gimmik"

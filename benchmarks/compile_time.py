@@ -24,7 +24,7 @@ import numpy as np
 
 import sparsert_ir
 from sparsert_ir import Kernel, Schedule, SparseMatrix
-from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
+from sparsert_ir.schedules.default import default_cpu_schedule, default_gpu_schedule
 
 NONZEROS = (1_638, 6_554, 26_214, 104_858, 209_715)
 COLUMNS = 196

@@ -140,8 +140,8 @@ def openblas_kernels_here() -> str:
 
 
 def machine() -> dict[str, Any]:
+    from sparsert_ir.cpu.host_threads import available_cores
     from sparsert_ir.emit.host import host_description
-    from sparsert_ir.host_threads import available_cores
 
     versions: dict[str, str] = {}
     for package in _PACKAGES:

@@ -15,7 +15,7 @@ Contenders: TypeAlias = dict[str, Compute]
 
 def aligned(numbers: Any) -> Any:
     """The numbers in f32 on cache lines, as torch allocates, and as kernels return results."""
-    from sparsert_ir.host_kernel import aligned_empty
+    from sparsert_ir.cpu.host_kernel import aligned_empty
 
     array = aligned_empty(numbers.shape, "float32")
     array[...] = numbers

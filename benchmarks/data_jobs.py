@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparsert_ir import SparseMatrix
-from sparsert_ir.build_job import Build, BuildJob, build
+from sparsert_ir.tuner.build_job import Build, BuildJob, build
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from sparsert_ir import SparseMatrix
-from sparsert_ir.build_job import Build
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.runtime.device import require_gpu
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
+from sparsert_ir.tuner.build_job import Build
 
 VARIANTS = 8
 """Kernels that GiMMiK 4 offers at most for one matrix on sm_90."""

@@ -22,8 +22,8 @@ import numpy as np
 
 from markdown import table
 from sparsert_ir import Schedule
-from sparsert_ir.limits import limits_of
-from sparsert_ir.prediction import DENSE_MODES, Product, predict_dense_us, predict_us
+from sparsert_ir.cost_model.gpu import DENSE_MODES, Product, predict_dense_us, predict_us
+from sparsert_ir.cost_model.limits import limits_of
 
 _RESULTS = Path(__file__).parent / "results"
 _FILES = ("h200-mobilenet.json", "h200-dlmc.json")

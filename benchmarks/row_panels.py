@@ -3,9 +3,9 @@
     python benchmarks/row_panels.py --suite dlmc --path DIRECTORY
     python benchmarks/row_panels.py --suite shapes --rows 4 8
 
-Counts the loads of x of all panels together (`sparsert_ir.dealing.touched_columns`) with clustered
-panels over those with balanced ones, and the nonzeros of the busiest panel over the mean of all
-panels: geometric means over the matrices of a suite that have more than one panel.
+Counts the loads of x of all panels together (`sparsert_ir.layout.dealing.touched_columns`) with
+clustered panels over those with balanced ones, and the nonzeros of the busiest panel over the mean
+of all panels: geometric means over the matrices of a suite that have more than one panel.
 """
 
 import argparse
@@ -20,11 +20,11 @@ import numpy as np
 
 from cases import SUITES, Case, cases_of, select
 from markdown import table
-from sparsert_ir.clustering import clustered_panels
-from sparsert_ir.dealing import touched_columns
 from sparsert_ir.dense import IntArray
+from sparsert_ir.layout.clustering import clustered_panels
+from sparsert_ir.layout.dealing import touched_columns
+from sparsert_ir.layout.partition import balanced_panels
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.partition import balanced_panels
 
 _ROWS = (4, 8, 16, 32, 47, 94)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from cases import Case
 from sparsert_ir import Schedule, SparseMatrix
-from sparsert_ir.candidates import best_candidates
+from sparsert_ir.schedules.candidates import best_candidates
 
 
 @dataclass(frozen=True)

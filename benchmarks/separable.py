@@ -27,12 +27,12 @@ import numpy as np
 
 from markdown import table
 from results import replace_text
-from sparsert_ir.build_job import Build, BuildJob, build
 from sparsert_ir.compiler import target_of
-from sparsert_ir.convolution_facts import ConvolutionFacts
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
+from sparsert_ir.schedules.separable import best_separable, choose_separable
 from sparsert_ir.separable_compiler import SeparableLayers, separable_layers
-from sparsert_ir.separable_schedules import best_separable, choose_separable
-from sparsert_ir.worker_pool import WorkerPool
+from sparsert_ir.tuner.build_job import Build, BuildJob, build
+from sparsert_ir.workers.pool import WorkerPool
 
 BLOCKS = (
     (32, 64, 112, 1), (64, 128, 112, 2), (128, 128, 56, 1), (128, 256, 56, 2), (256, 256, 28, 1),

@@ -28,7 +28,7 @@ from plot import plot
 from results import CaseResult, replace_text, write_json
 from schedules import ScheduleSource
 from sparsert_ir.errors import SparsertError
-from sparsert_ir.worker_pool import WorkerPool
+from sparsert_ir.workers.pool import WorkerPool
 from work import measure_any, measured_bandwidth
 
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from machine import bandwidth
 from measure_job import MeasureJob, Measurement, measure
 from peers import PeerJob, PeerTime, measure_peer
-from sparsert_ir.worker_pool import WorkerPool
+from sparsert_ir.workers.pool import WorkerPool
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sparsert_ir.emit.host import compile_for_host
 from sparsert_ir.emit.llvm_text import emit_llvm
 from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.frontend import Layer, build_module, constant_of
-from sparsert_ir.launch_plan import launch_plan
+from sparsert_ir.gpu.launch_plan import launch_plan
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.pipeline import pipeline_passes, run_passes
 

@@ -16,7 +16,7 @@ from sparsert_ir.runtime.device import find_gpu, probe_gpus, require_gpu
 from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.runtime.streams import OwnStream
 from sparsert_ir.runtime.timing import time_launches
-from sparsert_ir.schedule_knobs import knobs_in_use
+from sparsert_ir.schedules.knobs import knobs_in_use
 
 PTX_TARGET = "sm_90"
 """What PTX is written for where there is no GPU."""

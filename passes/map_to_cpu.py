@@ -4,8 +4,8 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from sparsert_ir.cpu_convolution import TiledConvolution
-from sparsert_ir.cpu_tiles import TiledProduct
+from sparsert_ir.cpu.convolution import TiledConvolution
+from sparsert_ir.cpu.tiles import TiledProduct
 from sparsert_ir.kernel_function import product_functions
 
 
@@ -20,7 +20,7 @@ class MapToCpu(ModulePass):
 
     A tile of a convolution has as many whole lines of an image as `columns_per_thread` columns
     hold, at least one; it is computed from a padded copy of what it reads (see
-    `sparsert_ir.padding`), made in the buffer.
+    `sparsert_ir.cpu.padding`), made in the buffer.
 
     Requires: as `sparsert-map-to-gpu`; one K group; a schedule without knobs of GPUs.
     Guarantees: memrefs instead of tensors; arguments are the inputs, y, the buffer where there is

@@ -18,7 +18,6 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from sparsert_ir.building import Code, Values, array_type, constant_table, workgroup_buffer
-from sparsert_ir.depthwise_stage import BETWEEN, DepthwiseStage
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import (
     AwaitInboxOp,
@@ -34,10 +33,11 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.dialects.sparsert.cluster import SIGNAL
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu_facts import BLOCK_THREADS, CONSTANT, STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.gpu.depthwise_stage import BETWEEN, DepthwiseStage
+from sparsert_ir.gpu.facts import BLOCK_THREADS, CONSTANT, STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.gpu.staging import insert_if
 from sparsert_ir.kernel_function import ProductFunction, product_functions
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.staging import insert_if
 
 PARTIAL_SUMS = "partial_sums"
 INBOX, SIGNAL_NAME = "inbox", "signal"

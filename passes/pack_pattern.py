@@ -11,8 +11,9 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 
 from sparsert_ir.building import Code, Values, constant_table, memref_of
-from sparsert_ir.column_tiles import pieces
-from sparsert_ir.cpu_functions import KERNEL
+from sparsert_ir.cpu.column_tiles import pieces
+from sparsert_ir.cpu.functions import KERNEL
+from sparsert_ir.cpu.row_loops import RowLoops
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     PanelProductOp,
@@ -25,9 +26,8 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.kernel_function import only_block
+from sparsert_ir.layout.row_packing import pack, reads_groups
 from sparsert_ir.passes.partition import constant_weight
-from sparsert_ir.row_loops import RowLoops
-from sparsert_ir.row_packing import pack, reads_groups
 
 _MOST_LOOPS = 1024
 """Of a kernel: seconds of work. The cost model takes panels of one row."""

@@ -13,7 +13,6 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
-from sparsert_ir.dealing import deal_rows
 from sparsert_ir.dense import to_dense
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
@@ -22,7 +21,8 @@ from sparsert_ir.dialects.sparsert import (
     Untiled,
 )
 from sparsert_ir.errors import IRError, ScheduleError
-from sparsert_ir.partition import whole_splits
+from sparsert_ir.layout.dealing import deal_rows
+from sparsert_ir.layout.partition import whole_splits
 from sparsert_ir.schedule import Schedule
 
 _TALLEST_DATA_PANEL = 1024

@@ -8,9 +8,7 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
-from sparsert_ir.convolution_facts import ConvolutionFacts, FilterFacts
-from sparsert_ir.convolution_schedules import default_convolution
-from sparsert_ir.cost_model import default_cpu_schedule, default_gpu_schedule
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts, FilterFacts
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
     Conv2dOp,
@@ -21,9 +19,11 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
+from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
 from sparsert_ir.schedule import Lowering, Schedule
-from sparsert_ir.separable_schedules import default_separable
+from sparsert_ir.schedules.convolution import default_convolution
+from sparsert_ir.schedules.default import default_cpu_schedule, default_gpu_schedule
+from sparsert_ir.schedules.separable import default_separable
 
 _PRODUCTS = (SpmmOp, Conv2dOp, SeparableConv2dOp)
 

@@ -21,11 +21,11 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
-from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.gpu.x_intake import AsyncIntake, BulkIntake, Intake, StagedBlock
+from sparsert_ir.gpu.x_stages import StagePlan, plan_stages
 from sparsert_ir.passes.partition import constant_weight
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.x_intake import AsyncIntake, BulkIntake, Intake, StagedBlock
-from sparsert_ir.x_stages import StagePlan, plan_stages
 
 X_STAGES = "x_stages"
 STAGED_ROWS = "staged_rows"

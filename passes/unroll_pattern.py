@@ -12,9 +12,8 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 
-from sparsert_ir.budget import CODE_BUDGET, CodeEstimate
 from sparsert_ir.building import Code, Values
-from sparsert_ir.dealing import touched_columns
+from sparsert_ir.cost_model.budget import CODE_BUDGET, CodeEstimate
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     AccumulateOp,
@@ -26,7 +25,8 @@ from sparsert_ir.dialects.sparsert import (
     lane_width,
 )
 from sparsert_ir.errors import IRError
-from sparsert_ir.partition import panel_run
+from sparsert_ir.layout.dealing import touched_columns
+from sparsert_ir.layout.partition import panel_run
 from sparsert_ir.passes.partition import constant_weight
 
 

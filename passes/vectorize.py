@@ -20,7 +20,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from sparsert_ir.building import Code, array_type
-from sparsert_ir.cpu_functions import KERNEL
+from sparsert_ir.cpu.functions import KERNEL
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import (
     ColumnTilesOp,
@@ -32,7 +32,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
-from sparsert_ir.gpu_facts import WORKGROUP
+from sparsert_ir.gpu.facts import WORKGROUP
 from sparsert_ir.kernel_function import only_block
 from sparsert_ir.schedule import Schedule
 

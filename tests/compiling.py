@@ -16,13 +16,13 @@ from sparsert_ir import (
     compile_conv2d,
     compile_depthwise_separable,
 )
-from sparsert_ir.cost_model import architecture_number
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
-from sparsert_ir.gpu_facts import CLUSTERS_FROM, OVERLAP_FROM
+from sparsert_ir.gpu.facts import CLUSTERS_FROM, OVERLAP_FROM
 from sparsert_ir.runtime.device import require_gpu
 from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.schedule import Lowering
+from sparsert_ir.schedules.default import architecture_number
 from sparsert_ir.window import Window
 
 

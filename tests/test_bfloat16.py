@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import sparsert_ir
-from sparsert_ir.cost_model import default_cpu_schedule
 from sparsert_ir.element_types import bfloat16, rounded
 from sparsert_ir.errors import ArgumentError, CallError, ScheduleError
+from sparsert_ir.schedules.default import default_cpu_schedule
 
 BF16 = bfloat16()
 JUST_ABOVE_A_TIE = 1 + 2.0**-8 + 2.0**-40

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 import sparsert_ir
 from sparsert_ir import Schedule
-from sparsert_ir import clustering as clustering_module
-from sparsert_ir.candidates import best_candidates
-from sparsert_ir.clustering import clustered_panels
-from sparsert_ir.cost_model import gpu_schedule_for
-from sparsert_ir.dealing import deal_rows, touched_columns
+from sparsert_ir.cost_model.gpu import Product, predict_us
+from sparsert_ir.cost_model.limits import limits_of
+from sparsert_ir.cost_model.panel_work import PanelWork
 from sparsert_ir.dense import IntArray
-from sparsert_ir.limits import limits_of
+from sparsert_ir.layout import clustering as clustering_module
+from sparsert_ir.layout.clustering import clustered_panels
+from sparsert_ir.layout.dealing import deal_rows, touched_columns
+from sparsert_ir.layout.partition import balanced_panels
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.panel_work import PanelWork
-from sparsert_ir.partition import balanced_panels
-from sparsert_ir.prediction import Product, predict_us
+from sparsert_ir.schedules.candidates import best_candidates
+from sparsert_ir.schedules.default import gpu_schedule_for
 
 PERMUTATIONS = ("balanced", "clustered")
 CLUSTERED = Schedule(permutation="clustered", rows_per_panel=8)

@@ -26,23 +26,23 @@ import sparsert_ir
 from sparsert_ir import compile_conv2d
 from sparsert_ir.context import make_context
 from sparsert_ir.convolution import filter_matrix
-from sparsert_ir.convolution_facts import ConvolutionFacts
-from sparsert_ir.convolution_schedules import convolution_threads
-from sparsert_ir.cpu_convolution_model import (
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
+from sparsert_ir.cost_model.cpu_convolution import (
     best_cpu_convolution,
     cpu_convolution_candidates,
     predict_cpu_convolution,
 )
+from sparsert_ir.cpu.host_threads import available_cores
+from sparsert_ir.cpu.image_tiles import ImageTiles, image_tiles
+from sparsert_ir.cpu.padding import copied_columns
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import ROUNDOFF, SMALLEST
 from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError
 from sparsert_ir.frontend import Layer
-from sparsert_ir.host_threads import available_cores
-from sparsert_ir.image_tiles import ImageTiles, image_tiles
-from sparsert_ir.padding import copied_columns
+from sparsert_ir.layout.row_packing import LONG_ROW
 from sparsert_ir.pipeline import run_passes
-from sparsert_ir.row_packing import LONG_ROW
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedules.convolution import convolution_threads
 from sparsert_ir.window import Window
 
 PIPELINES = pytest.mark.parametrize("pipeline", [GPU, GPU_DATA, CPU_DATA, CPU_CODE])

@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsert_ir.column_tiles import ColumnTiles, pieces
-from sparsert_ir.cpu_model import (
+from sparsert_ir.cost_model.cpu import (
     CpuFacts,
     best_cpu_schedule,
     cpu_candidates,
     predict_cpu,
     threads_for,
 )
+from sparsert_ir.cpu.column_tiles import ColumnTiles, pieces
+from sparsert_ir.cpu.host_threads import ThreadBuffers, available_cores
+from sparsert_ir.cpu.simd import AVX2, AVX512, NEON, SSE, Simd, simd_of
+from sparsert_ir.cpu.work_shares import shares, work_parts
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.host_threads import ThreadBuffers, available_cores
+from sparsert_ir.layout.row_packing import GROUP, pack
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.row_packing import GROUP, pack
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.simd import AVX2, AVX512, NEON, SSE, Simd, simd_of
-from sparsert_ir.work_shares import shares, work_parts
 
 
 @given(width=st.integers(1, 600))

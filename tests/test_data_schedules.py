@@ -14,19 +14,19 @@ from random_layers import GPU_DATA, Case, run, stages, whole_numbers
 
 import sparsert_ir
 from sparsert_ir.advice import advise
-from sparsert_ir.candidates import best_candidates, data_candidates, data_neighbours
-from sparsert_ir.convolution_candidates import best_convolutions
-from sparsert_ir.cost_model import default_gpu_schedule, shared_memory_of
-from sparsert_ir.data_schedules import data_schedule, holds_all
+from sparsert_ir.cost_model.gpu import Product, predict_us
+from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.element_types import Dtype
 from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
-from sparsert_ir.limits import limits_of
+from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
+from sparsert_ir.layout.packing import most_rows_held
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.packing import most_rows_held
-from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedules.candidates import best_candidates, data_candidates, data_neighbours
+from sparsert_ir.schedules.convolution_candidates import best_convolutions
+from sparsert_ir.schedules.data import data_schedule, holds_all
+from sparsert_ir.schedules.default import default_gpu_schedule, shared_memory_of
 from sparsert_ir.window import Window
 
 sparse: Any = import_module("scipy.sparse")

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 import sparsert_ir
-from sparsert_ir import host_kernel, host_threads
-from sparsert_ir.cost_model import default_cpu_schedule
+from sparsert_ir.cpu import host_kernel, host_threads
+from sparsert_ir.cpu.host_threads import WorkerTeam, rounds_of_waiting
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import CallError
-from sparsert_ir.host_threads import WorkerTeam, rounds_of_waiting
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.native.library import Team, Worker, native_calls
 from sparsert_ir.native.numpy_layout import data_address, head_bytes
+from sparsert_ir.schedules.default import default_cpu_schedule
 
 ROWS, DEPTH, COLUMNS = 40, 30, 150
 
@@ -232,9 +232,9 @@ def test_a_forked_child_has_workers_of_its_own() -> None:
 import os, sys, warnings
 import numpy as np
 import sparsert_ir
-from sparsert_ir import host_threads
+from sparsert_ir.cpu import host_threads
 host_threads.available_cores = lambda: 3
-from sparsert_ir.host_threads import team
+from sparsert_ir.cpu.host_threads import team
 weight = np.diag(np.arange(1, 101).astype(np.float32))
 kernel = sparsert_ir.compile(weight, 200, target="cpu", threads=3)
 x = np.ones((100, 200), np.float32)

@@ -12,11 +12,11 @@ import pytest
 from compiling import pruned
 
 from sparsert_ir.cli.main import main
-from sparsert_ir.dealing import deal_rows
+from sparsert_ir.cost_model.gpu import Product, predict_dense_us, predict_us, time_parts
+from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.errors import ArgumentError, MissingExtraError
-from sparsert_ir.limits import limits_of
+from sparsert_ir.layout.dealing import deal_rows
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.prediction import Product, predict_dense_us, predict_us, time_parts
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.viz import (
     Point,

@@ -6,14 +6,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from sparsert_ir.candidates import best_candidates, gpu_candidates, neighbours
-from sparsert_ir.cost_model import gpu_schedule_for
+from sparsert_ir.cost_model.gpu import Product, predict_dense_us, predict_us
+from sparsert_ir.cost_model.limits import GPUS, floor_us, limits_of
 from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.limits import GPUS, floor_us, limits_of
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.prediction import Product, predict_dense_us, predict_us
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedules.candidates import best_candidates, gpu_candidates, neighbours
+from sparsert_ir.schedules.default import gpu_schedule_for
 
 PRODUCT = Product((512, 512), 26214, 196, "f32")
 

@@ -14,7 +14,7 @@ from sanitizer_faults import FAULTS, fault_ptx
 from sparsert_ir import Kernel, Schedule
 from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.schedule import CHOICES
-from sparsert_ir.schedule_knobs import knobs_in_use
+from sparsert_ir.schedules.knobs import knobs_in_use
 
 NUMBERS_WANTED = 2
 ON_CPUS = {"staging": {"copy"}}

@@ -10,7 +10,7 @@ import pytest
 import sparsert_ir
 from sparsert_ir import Schedule
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.schedule_knobs import check_knobs, knobs_in_use
+from sparsert_ir.schedules.knobs import check_knobs, knobs_in_use
 
 OTHER_VALUES: dict[str, Any] = {
     "rows_per_panel": 2,

@@ -20,12 +20,12 @@ from xdsl.printer import Printer
 import sparsert_ir
 from sparsert_ir import Schedule, compile_depthwise_separable
 from sparsert_ir.context import make_context
-from sparsert_ir.convolution_facts import ConvolutionFacts, FilterFacts
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts, FilterFacts
+from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import ROUNDOFF, SMALLEST
 from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError, TuningRecordError
-from sparsert_ir.limits import limits_of
-from sparsert_ir.separable_schedules import (
+from sparsert_ir.schedules.separable import (
     choose_separable,
     default_separable,
     predict_separable_us,

@@ -21,8 +21,9 @@ from xdsl.rewriter import InsertPoint
 import sparsert_ir
 from sparsert_ir import Schedule
 from sparsert_ir.building import Code
-from sparsert_ir.candidates import best_candidates, staged_candidates
 from sparsert_ir.context import make_context
+from sparsert_ir.cost_model.gpu import Product, time_parts
+from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import (
     AsyncCopyOp,
@@ -34,12 +35,11 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.errors import InterpreterError, ScheduleError
 from sparsert_ir.frontend import build_module
-from sparsert_ir.launch_plan import launch_plan
-from sparsert_ir.limits import limits_of
+from sparsert_ir.gpu.launch_plan import launch_plan
+from sparsert_ir.gpu.x_stages import StagePlan, plan_stages
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes.stage_x import StageX
-from sparsert_ir.prediction import Product, time_parts
-from sparsert_ir.x_stages import StagePlan, plan_stages
+from sparsert_ir.schedules.candidates import best_candidates, staged_candidates
 
 KINDS = pytest.mark.parametrize("staging", ["async", "bulk"])
 STAGED = Schedule(

@@ -423,7 +423,7 @@ def test_linear_on_a_gpu(cuda: Any, dtype: str) -> None:
 
 def test_workers_build_kernels() -> None:
     building: Any = import_module("sparsert_ir.torch.prepare")
-    pools: Any = import_module("sparsert_ir.worker_pool")
+    pools: Any = import_module("sparsert_ir.workers.pool")
     dense, layer = linear()
     job = building.KernelJob(layer.layer, (24, 5), "cpu", 0, 0)
     with pools.WorkerPool(building.build_kernel, 1, 120.0) as pool:

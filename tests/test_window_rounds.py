@@ -14,13 +14,13 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import ModuleOp
 
 from sparsert_ir.context import make_context
-from sparsert_ir.convolution_schedules import convolution_lowering
 from sparsert_ir.dialects import gpu
 from sparsert_ir.frontend import build_module
+from sparsert_ir.gpu.window_rounds import WindowRounds
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.schedules.convolution import convolution_lowering
 from sparsert_ir.window import Window
-from sparsert_ir.window_rounds import WindowRounds
 
 THREE = Window(batch=1, channels=12, image=(6, 7), kernel=(3, 3), padding=(1, 1, 1, 1))
 ROUNDS = Schedule(lowering="data", rows_per_panel=2, columns_per_thread=8, threads=128)

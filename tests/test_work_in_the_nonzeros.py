@@ -12,9 +12,9 @@ from sparsert_ir import Schedule
 from sparsert_ir.context import make_context
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.frontend import Layer, build_module
+from sparsert_ir.gpu.x_stages import plan_stages
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.window import Window
-from sparsert_ir.x_stages import plan_stages
 
 DEPTH = 2**28
 MOST_BYTES = 2**25

@@ -10,7 +10,7 @@ import pytest
 from pool_functions import die, do_anything, hang, square
 
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.worker_pool import WorkerPool
+from sparsert_ir.workers.pool import WorkerPool
 
 
 def alive(process_ids: list[int]) -> list[int]:
@@ -110,7 +110,7 @@ def test_processes_end_when_their_parent_is_killed() -> None:
 import sys
 sys.path.insert(0, sys.argv[1])
 from pool_functions import do_anything, hang, square
-from sparsert_ir.worker_pool import WorkerPool
+from sparsert_ir.workers.pool import WorkerPool
 with WorkerPool(do_anything, 2, 60) as pool:
     for end in pool.run([(square, 1), (square, 2), (hang, 60), (hang, 60)]):
         print(*pool.process_ids, flush=True)

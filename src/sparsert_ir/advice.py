@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sparsert_ir.candidates import gpu_candidates, sampled
-from sparsert_ir.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model import default_gpu_schedule, default_lowering
-from sparsert_ir.cpu_convolution_model import best_cpu_convolution, predict_cpu_convolution
-from sparsert_ir.cpu_model import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
+from sparsert_ir.cost_model.cpu import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
+from sparsert_ir.cost_model.cpu_convolution import best_cpu_convolution, predict_cpu_convolution
+from sparsert_ir.cost_model.gpu import DENSE_MODES, Product, predict_dense_us, predict_us
+from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.prediction import DENSE_MODES, Product, predict_dense_us, predict_us
+from sparsert_ir.schedules.candidates import gpu_candidates, sampled
+from sparsert_ir.schedules.default import default_gpu_schedule, default_lowering
 
 _SCHEDULES_COMPARED = 400
 _BISECTIONS = 12
@@ -51,8 +51,8 @@ def advise(matrix: SparseMatrix, n: int, dtype: str, architecture: str) -> Advic
     """Compare the best predicted schedule, or with the matrix as data the default one, with dense
     products on a GPU of `architecture`, or for "cpu" with a dense product in f32 on one thread.
 
-    Good to about a third (see `sparsert_ir.prediction` and `sparsert_ir.cpu_model`). Raises
-    ArgumentError for an unknown architecture or an n below 1.
+    Good to about a third (see `sparsert_ir.cost_model`). Raises ArgumentError for an unknown
+    architecture or an n below 1.
     """
     if n < 1:
         raise ArgumentError(f"n: expected 1 or more, got {n}")

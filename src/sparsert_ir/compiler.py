@@ -10,23 +10,9 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.context import make_context
-from sparsert_ir.convolution_facts import ConvolutionFacts
-from sparsert_ir.convolution_schedules import (
-    convolution_lowering,
-    convolution_threads,
-    default_convolution,
-)
-from sparsert_ir.cost_model import (
-    architecture_number,
-    choose_lowering,
-    default_cpu_schedule,
-    default_lowering,
-    default_threads,
-    gpu_schedule_for,
-    shared_memory_of,
-)
+from sparsert_ir.cost_model.budget import CODE_BUDGET
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import BF16_FROM, DTYPES, Dtype, is_real, numpy_type, rounded
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
@@ -41,8 +27,22 @@ from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
 from sparsert_ir.runtime.device import find_gpu
 from sparsert_ir.schedule import Lowering, Schedule
-from sparsert_ir.schedule_knobs import check_accumulation, check_architecture_has, check_knobs
-from sparsert_ir.separable_schedules import default_separable
+from sparsert_ir.schedules.convolution import (
+    convolution_lowering,
+    convolution_threads,
+    default_convolution,
+)
+from sparsert_ir.schedules.default import (
+    architecture_number,
+    choose_lowering,
+    default_cpu_schedule,
+    default_lowering,
+    default_threads,
+    gpu_schedule_for,
+    shared_memory_of,
+)
+from sparsert_ir.schedules.knobs import check_accumulation, check_architecture_has, check_knobs
+from sparsert_ir.schedules.separable import default_separable
 
 if TYPE_CHECKING:
     from sparsert_ir.tuner.record import TuningRecord

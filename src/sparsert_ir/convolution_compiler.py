@@ -7,7 +7,6 @@ from typing import Any, Literal, cast
 
 import numpy.typing as npt
 
-from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.compiler import (
     LARGEST_ARRAY,
     ScheduleLike,
@@ -17,6 +16,7 @@ from sparsert_ir.compiler import (
     target_of,
 )
 from sparsert_ir.convolution import filter_matrix
+from sparsert_ir.cost_model.budget import CODE_BUDGET
 from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer

@@ -23,7 +23,7 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.element_types import Dtype, numpy_type
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.schedule_knobs import Kind
+from sparsert_ir.schedules.knobs import Kind
 from sparsert_ir.window import Window
 
 ELEMENT_TYPES: dict[str, AnyFloat] = {"f32": f32, "f16": f16, "bf16": bf16}

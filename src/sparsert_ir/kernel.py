@@ -11,6 +11,9 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.printer import Printer
 
+from sparsert_ir.cpu.host_kernel import HostKernel
+from sparsert_ir.cpu.tiled_layout import tiled_layout
+from sparsert_ir.cpu.work_shares import part_name
 from sparsert_ir.dense import to_numpy
 from sparsert_ir.dialects.sparsert import PtrAccumulateOp
 from sparsert_ir.element_types import numpy_type
@@ -19,16 +22,13 @@ from sparsert_ir.emit.llvm_text import emit_llvm
 from sparsert_ir.emit.ptx import llvm_to_ptx
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import array_shapes
-from sparsert_ir.host_kernel import HostKernel
+from sparsert_ir.gpu.launch_plan import LaunchPlan, launch_plan
 from sparsert_ir.kernel_binary import KernelBinary
-from sparsert_ir.launch_plan import LaunchPlan, launch_plan
 from sparsert_ir.matrix import MatrixLike, SparseMatrix
 from sparsert_ir.pipeline import StageRecord, count_ops
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.tiled_layout import tiled_layout
 from sparsert_ir.value_updates import ValueOrder, check_same_pattern
-from sparsert_ir.work_shares import part_name
 
 if TYPE_CHECKING:
     from sparsert_ir.compiler import Compilation

@@ -9,10 +9,10 @@ from sparsert_ir.runtime.device import require_gpu
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from sparsert_ir.cpu.host_kernel import HostKernel
+    from sparsert_ir.cpu.work_shares import Part
     from sparsert_ir.emit.host import HostCode
-    from sparsert_ir.host_kernel import HostKernel
     from sparsert_ir.runtime.launch import GpuKernel, KernelSignature, LaunchShape
-    from sparsert_ir.work_shares import Part
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +81,7 @@ class KernelBinary:
 
     def on_host(self, code: "HostCode") -> "HostKernel":
         """The kernel in this process, of which `code` is the machine code."""
-        from sparsert_ir.host_kernel import CallShape, HostKernel
+        from sparsert_ir.cpu.host_kernel import CallShape, HostKernel
 
         signature = self.signature
         shape = CallShape(

@@ -13,7 +13,7 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import ConstantOp, ScheduleAttr, TiledSpmmOp, WindowAttr
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.schedule_knobs import Kind, Place, check_accumulation, check_knobs
+from sparsert_ir.schedules.knobs import Kind, Place, check_accumulation, check_knobs
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ _CLUSTERS = (1, 2, 4, 8)
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How `y = act(W @ x + bias)` is mapped to threads. A knob that means nothing for the target
-    and lowering must be left at its default (see `sparsert_ir.schedule_knobs`).
+    and lowering must be left at its default (see `sparsert_ir.schedules.knobs`).
 
     lowering:           "code" bakes the matrix into instructions, "data" streams it from memory.
     rows_per_panel:     rows whose sums one thread holds in registers.

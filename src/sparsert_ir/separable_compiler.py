@@ -7,16 +7,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sparsert_ir.budget import CODE_BUDGET
 from sparsert_ir.compiler import ScheduleLike, compile_layer, target_of
 from sparsert_ir.convolution_compiler import convolution_layer
-from sparsert_ir.convolution_facts import ConvolutionFacts
+from sparsert_ir.cost_model.budget import CODE_BUDGET
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.element_types import Dtype
 from sparsert_ir.errors import ArgumentError, MatrixError
 from sparsert_ir.frontend import Depthwise, Layer
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.schedule import Lowering
-from sparsert_ir.separable_schedules import SeparableChoice, choose_separable
+from sparsert_ir.schedules.separable import SeparableChoice, choose_separable
 
 
 @dataclass(frozen=True, eq=False)

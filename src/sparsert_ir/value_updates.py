@@ -6,9 +6,9 @@ import numpy as np
 
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.launch_plan import LaunchPlan
+from sparsert_ir.gpu.launch_plan import LaunchPlan
+from sparsert_ir.layout.packing import StreamLayout, pack_stream
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.packing import StreamLayout, pack_stream
 
 
 @dataclass(frozen=True)

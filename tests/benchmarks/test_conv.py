@@ -13,7 +13,7 @@ from convolution_cases import ConvolutionCase, random_filter, resnet50_cases, st
 from convolution_jobs import BuiltConvolution, ConvolutionMeasurement, ConvolutionTime
 from sparsert_ir import Schedule, compile_conv2d
 from sparsert_ir.kernel_binary import KernelBinary
-from sparsert_ir.worker_pool import Finished
+from sparsert_ir.workers.pool import Finished
 
 MACHINE: dict[str, Any] = {"gpu": "none", "versions": {}}
 HEADER: dict[str, Any] = {"title": "t", "command": "c", "machine": MACHINE}

@@ -8,7 +8,7 @@ import pytest
 
 import separable
 from separable import BLOCKS, Block, build_jobs, cases, ours_to_time, parse, write_all
-from sparsert_ir.build_job import build
+from sparsert_ir.tuner.build_job import build
 
 
 def test_cases_are_the_blocks_of_mobilenet() -> None:

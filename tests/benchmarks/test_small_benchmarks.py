@@ -12,8 +12,8 @@ import calls
 import model_error
 import row_panels
 from sparsert_ir import SparseMatrix
-from sparsert_ir.limits import limits_of
-from sparsert_ir.prediction import Product, predict_dense_us
+from sparsert_ir.cost_model.gpu import Product, predict_dense_us
+from sparsert_ir.cost_model.limits import limits_of
 
 
 def test_calls_on_a_cpu_are_timed(capsys: pytest.CaptureFixture[str]) -> None:

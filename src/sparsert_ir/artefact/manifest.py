@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from sparsert_ir.artefact.container import MANIFEST
+from sparsert_ir.cpu.work_shares import Part
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ArtefactError, ScheduleError
 from sparsert_ir.runtime.launch import KernelSignature, LaunchShape
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.work_shares import Part
 
 KIND = "sparsert-kernel"
 SCHEMA_VERSION = 2

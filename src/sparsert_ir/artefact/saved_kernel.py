@@ -15,7 +15,7 @@ from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.schedule import Schedule
 
 if TYPE_CHECKING:
-    from sparsert_ir.host_kernel import HostKernel
+    from sparsert_ir.cpu.host_kernel import HostKernel
     from sparsert_ir.runtime.launch import GpuKernel
 
 _ELF = b"\x7fELF"

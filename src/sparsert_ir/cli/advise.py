@@ -75,7 +75,7 @@ def _products(options: argparse.Namespace, target: str) -> "tuple[str, list[Advi
 
 def _convolution(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
     from sparsert_ir.advice import advise_convolution
-    from sparsert_ir.convolution_facts import ConvolutionFacts
+    from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
     from sparsert_ir.progress import waiting_bar
 
     if options.n is not None:

@@ -46,7 +46,7 @@ def _gpu_code(saved: "SavedKernel") -> dict[str, Any]:
 
 def _floor_us(saved: "SavedKernel") -> float | None:
     """Of a product whose matrix the manifest describes as `Kernel.save` does."""
-    from sparsert_ir.limits import floor_us, limits_of
+    from sparsert_ir.cost_model.limits import floor_us, limits_of
 
     x_shape, matrix = saved.manifest.signature.x_shape, saved.manifest.matrix
     nonzeros = matrix.get("nonzeros")
@@ -71,7 +71,7 @@ def _gpu_facts(saved: "SavedKernel", machine: dict[str, Any]) -> list[tuple[str,
     if machine["constant_bytes"]:
         facts.append(("packed arrays", f"{count(machine['constant_bytes'])} bytes"))
     if machine["floor_us"] is not None:
-        from sparsert_ir.limits import limits_of
+        from sparsert_ir.cost_model.limits import limits_of
 
         facts.append(("floor", f"{machine['floor_us']:.2f} us ({limits_of(saved.target).name})"))
     return facts

@@ -20,8 +20,8 @@ def expected_kernel(
 
 
 def _on_cpu(matrix: "SparseMatrix", n: int, dtype: str) -> tuple[dict[str, Any], Facts]:
-    from sparsert_ir.cost_model import default_cpu_schedule, default_threads
-    from sparsert_ir.cpu_model import CpuFacts, predict_cpu
+    from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu
+    from sparsert_ir.schedules.default import default_cpu_schedule, default_threads
 
     schedule = default_cpu_schedule(matrix.shape, n, dtype, matrix.nonzeros)
     us = 1e6 * predict_cpu(CpuFacts(*matrix.shape, n, matrix.nonzeros, dtype), schedule)
@@ -52,11 +52,11 @@ def _turns(schedule: "Schedule") -> str:
 def _on_gpu(
     matrix: "SparseMatrix", n: int, dtype: str, target: str
 ) -> tuple[dict[str, Any], Facts]:
-    from sparsert_ir.budget import CodeEstimate
-    from sparsert_ir.cost_model import choose_lowering, gpu_schedule_for, readable_bytes
-    from sparsert_ir.dealing import deal_rows, touched_columns
-    from sparsert_ir.limits import floor_us, limits_of
-    from sparsert_ir.prediction import Product, predict_us
+    from sparsert_ir.cost_model.budget import CodeEstimate
+    from sparsert_ir.cost_model.gpu import Product, predict_us
+    from sparsert_ir.cost_model.limits import floor_us, limits_of
+    from sparsert_ir.layout.dealing import deal_rows, touched_columns
+    from sparsert_ir.schedules.default import choose_lowering, gpu_schedule_for, readable_bytes
 
     limits, product = limits_of(target), Product.of(matrix, n, dtype)
     chosen = choose_lowering(matrix.shape, matrix.nonzeros, n)

@@ -139,7 +139,7 @@ def add_schedule_argument(parser: argparse.ArgumentParser) -> None:
 def compile_layer(layer: "Layer", options: argparse.Namespace, target: str) -> Any:
     """The kernel."""
     from sparsert_ir import compiler
-    from sparsert_ir.budget import CODE_BUDGET
+    from sparsert_ir.cost_model.budget import CODE_BUDGET
     from sparsert_ir.progress import waiting_bar
 
     budget = CODE_BUDGET if options.code_budget is None else options.code_budget

@@ -59,7 +59,7 @@ def _figure(matrix: "SparseMatrix", options: argparse.Namespace) -> Any:
     measured = [] if options.results is None else load_measured(options.results)
     title = f"{options.weights.name}: {matrix.shape[0]} x {matrix.shape[1]}"
     if options.kind == "roofline":
-        from sparsert_ir.prediction import Product
+        from sparsert_ir.cost_model.gpu import Product
         from sparsert_ir.viz.roofline import Point, predicted_point, roofline_figure
 
         product = Product.of(matrix, options.n, options.dtype)
@@ -80,7 +80,7 @@ def _figure(matrix: "SparseMatrix", options: argparse.Namespace) -> Any:
             sparsity=1.0 - matrix.density,
             measured=measured,
         )
-    from sparsert_ir.dealing import deal_rows
+    from sparsert_ir.layout.dealing import deal_rows
     from sparsert_ir.viz.panels import panels_figure
     from sparsert_ir.viz.pattern import pattern_figure
 
@@ -92,7 +92,7 @@ def _figure(matrix: "SparseMatrix", options: argparse.Namespace) -> Any:
 
 def _schedule(matrix: "SparseMatrix", options: argparse.Namespace) -> "Schedule":
     """What `compile` would choose."""
-    from sparsert_ir.cost_model import (
+    from sparsert_ir.schedules.default import (
         choose_lowering,
         default_cpu_schedule,
         gpu_schedule_for,

@@ -31,8 +31,8 @@ from sparsert_ir.interpreter.memory_ops import (
 )
 from sparsert_ir.interpreter.multiply_add import Run, deal_run, run_sums
 from sparsert_ir.interpreter.views import View, view_of
+from sparsert_ir.layout.partition import panel_run
 from sparsert_ir.matrix import SparseMatrix
-from sparsert_ir.partition import panel_run
 
 
 def matrix_run(

@@ -17,7 +17,7 @@ from xdsl.dialects.llvm import ConstantOp, GEPOp, LLVMPointerType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu_facts import GLOBAL
+from sparsert_ir.gpu.facts import GLOBAL
 
 OpT = TypeVar("OpT", bound=Operation)
 Rule: TypeAlias = Callable[["FunctionLowering", Operation], Sequence[SSAValue]]

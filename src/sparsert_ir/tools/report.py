@@ -26,7 +26,7 @@ from sparsert_ir.dialects.sparsert import (
     WritePanelOp,
     WriteRowsOp,
 )
-from sparsert_ir.packing import StreamLayout
+from sparsert_ir.layout.packing import StreamLayout
 
 _WIDTH = 16
 

@@ -7,15 +7,15 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 from sparsert_ir.compiler import nearest_architecture
+from sparsert_ir.cpu.host_threads import available_cores
 from sparsert_ir.errors import ArgumentError, CodegenError
-from sparsert_ir.host_threads import available_cores
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.runtime.device import require_gpu
 from sparsert_ir.torch.framework import Module, torch
 from sparsert_ir.torch.kernels import LayerKernels
 from sparsert_ir.torch.layer import Layer
 from sparsert_ir.torch.module import SparseModule
-from sparsert_ir.worker_pool import WorkerPool
+from sparsert_ir.workers.pool import WorkerPool
 
 _SECONDS_FOR_ONE = 600.0
 _MOST_WORKERS = 16

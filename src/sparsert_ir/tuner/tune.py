@@ -9,26 +9,26 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sparsert_ir.budget import CODE_BUDGET
-from sparsert_ir.build_job import Build, BuildJob, build
-from sparsert_ir.candidates import best_candidates
 from sparsert_ir.compiler import default_schedule
-from sparsert_ir.convolution_candidates import best_convolutions
-from sparsert_ir.convolution_facts import ConvolutionFacts
-from sparsert_ir.cpu_convolution_model import predict_cpu_convolution
-from sparsert_ir.cpu_model import CpuFacts, predict_cpu
+from sparsert_ir.cost_model.budget import CODE_BUDGET
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
+from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu
+from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
+from sparsert_ir.cost_model.gpu import Product, predict_us
+from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.emit.host import host_description
 from sparsert_ir.errors import ArgumentError, TuningError
-from sparsert_ir.limits import limits_of
-from sparsert_ir.prediction import Product, predict_us
 from sparsert_ir.progress import Report, progress_bar
 from sparsert_ir.runtime.device import find_gpu, require_gpu
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.separable_schedules import best_separable, predict_separable_us
+from sparsert_ir.schedules.candidates import best_candidates
+from sparsert_ir.schedules.convolution_candidates import best_convolutions
+from sparsert_ir.schedules.separable import best_separable, predict_separable_us
+from sparsert_ir.tuner.build_job import Build, BuildJob, build
 from sparsert_ir.tuner.measuring import Measure, gpu_measure, host_measure
 from sparsert_ir.tuner.record import CandidateReport, LayerKey, TuningRecord
 from sparsert_ir.versions import versions
-from sparsert_ir.worker_pool import Finished, WorkerPool
+from sparsert_ir.workers.pool import Finished, WorkerPool
 
 if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer

@@ -5,11 +5,11 @@ import math
 import re
 from dataclasses import dataclass
 
-from sparsert_ir.dealing import deal_rows
+from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.kernel import Kernel
-from sparsert_ir.limits import limits_of
+from sparsert_ir.layout.dealing import deal_rows
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.schedule_knobs import knobs_in_use
+from sparsert_ir.schedules.knobs import knobs_in_use
 from sparsert_ir.viz.panels import panel_loads
 from sparsert_ir.viz.pattern import panels_in_words
 

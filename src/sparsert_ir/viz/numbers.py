@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from sparsert_ir.budget import CodeEstimate
-from sparsert_ir.cpu_model import CpuFacts, predict_cpu
+from sparsert_ir.cost_model.budget import CodeEstimate
+from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu
+from sparsert_ir.cost_model.gpu import Product, predict_us, time_parts
+from sparsert_ir.cost_model.limits import floor_us, limits_of
 from sparsert_ir.kernel import Kernel
-from sparsert_ir.limits import floor_us, limits_of
-from sparsert_ir.prediction import Product, predict_us, time_parts
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def panels_figure(matrix: "SparseMatrix", panels: IntArray, title: str = "") -> "Figure":
     """Nonzeros of each panel: of as many equal ranges of rows as they come, and as dealt.
 
-    panels: P x R row numbers, filled up with -1 (`sparsert_ir.dealing.deal_rows`).
+    panels: P x R row numbers, filled up with -1 (`sparsert_ir.layout.dealing.deal_rows`).
     """
     before, after = panel_loads(matrix, panels)
     with figure_style():

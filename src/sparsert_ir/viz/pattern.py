@@ -22,7 +22,7 @@ _FAINTEST = 0.15
 def pattern_figure(matrix: "SparseMatrix", panels: IntArray, title: str = "") -> "Figure":
     """Where the nonzeros are, twice: rows as they come, and rows sorted by panel.
 
-    panels: P x R row numbers, filled up with -1 (`sparsert_ir.dealing.deal_rows`).
+    panels: P x R row numbers, filled up with -1 (`sparsert_ir.layout.dealing.deal_rows`).
     Colours tell the panels apart and repeat; on the right, lines part the panels unless there are
     too many. A matrix of more than 512 rows or columns is shown in blocks, the denser the darker.
     """

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 
-from sparsert_ir.dealing import deal_rows
+from sparsert_ir.cost_model.gpu import Product
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.kernel import Kernel
-from sparsert_ir.prediction import Product
+from sparsert_ir.layout.dealing import deal_rows
 from sparsert_ir.versions import versions
 from sparsert_ir.viz.choices import choices
 from sparsert_ir.viz.markup import code, facts, prose, table, text

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparsert_ir.cost_model.gpu import Product, issue_rate, predict_us
+from sparsert_ir.cost_model.limits import GpuLimits, limits_of
 from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.limits import GpuLimits, limits_of
-from sparsert_ir.prediction import Product, issue_rate, predict_us
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.viz.canvas import (
     COLOURS,

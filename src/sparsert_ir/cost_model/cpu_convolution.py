@@ -1,0 +1,143 @@
+"""How long a convolution takes on a CPU with a given schedule, and which schedule is fastest."""
+
+import math
+from dataclasses import dataclass
+
+from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
+from sparsert_ir.cost_model.cpu import host_limits
+from sparsert_ir.cpu.column_tiles import pieces, vectors
+from sparsert_ir.cpu.image_tiles import ImageTiles, image_tiles
+from sparsert_ir.cpu.simd import host_simd
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.layout.row_packing import chains_for, reads_groups
+from sparsert_ir.schedule import Schedule
+
+_NS = 1e-9
+_WIDEST_LANE = 256
+_NARROW_LANE = 32
+"""Below it the model is too optimistic: few sums are under way at once."""
+
+
+@dataclass(frozen=True)
+class ConvolutionLimits:
+    """What `CpuLimits` does not have, measured on the same processor (docs/cpu.md), in nanoseconds.
+
+    unaligned: factor on multiply-adds whose vectors of x begin anywhere.
+    copied:    each vector of the padded copy; picked: factor on it where strides leave columns out.
+    number:    each element of the copy where a pixel's channels are neighbours.
+    result:    each vector of the result; between: of that of a depthwise convolution, which is
+               written to a buffer.
+    """
+
+    unaligned: float = 1.1
+    copied: float = 0.84
+    picked: float = 1.3
+    number: float = 1.2
+    result: float = 0.84
+    between: float = 0.5
+
+
+def predict_cpu_convolution(facts: ConvolutionFacts, schedule: Schedule) -> float:
+    """Seconds that one call takes on one thread, x and y warm in the last cache.
+
+    Only for `lowering = "data"`: ScheduleError for code, whose time on a CPU is not modelled.
+    """
+    if schedule.lowering != "data":
+        raise ScheduleError('cost model: on a CPU only lowering = "data" is modelled')
+    limits = host_limits()
+    tiles = image_tiles(facts.window, schedule.columns_per_thread)
+    tile = facts.rows * _result_ns(facts, tiles) + _copy_ns(facts, tiles)
+    lane = _LaneCost.of(tiles, tiles.lane(schedule.columns_per_thread))
+    grouped = reads_groups(lane.width, facts.rows, facts.nonzeros)
+    unaligned = ConvolutionLimits().unaligned
+    if facts.depthwise is None:
+        tile += facts.nonzeros * lane.multiply_ns(grouped, unaligned, tiles.copy_elements)
+    else:
+        between = facts.depthwise.rows * tiles.row_stride
+        tile += facts.depthwise.nonzeros * lane.multiply_ns(False, unaligned, 0)
+        tile += facts.depthwise.rows * lane.vectors * ConvolutionLimits().between
+        tile += facts.nonzeros * lane.multiply_ns(grouped, 1.0, between)
+    element = ELEMENT_BYTES[facts.dtype]
+    elements = facts.window.batch * (
+        math.prod(facts.window.image) * facts.window.channels + facts.rows * facts.window.pixels
+    )
+    beyond = max(0.0, (elements * element - limits.l2_bytes) / 64)
+    return (limits.call + tiles.count * tile + limits.memory * beyond) * _NS
+
+
+@dataclass(frozen=True)
+class _LaneCost:
+    """The lanes of one tile: their number and width, and vectors of all together."""
+
+    count: int
+    width: int
+    vectors: int
+
+    @classmethod
+    def of(cls, tiles: ImageTiles, width: int) -> "_LaneCost":
+        count = -(-tiles.copy.columns // width)
+        return cls(count, width, count * sum(vectors(size) for _, size in pieces(width)))
+
+    def multiply_ns(self, grouped: bool, factor: float, read_elements: int) -> float:
+        """Nanoseconds of one nonzero, for one tile, that reads a buffer of so many elements; one
+        that is larger than L1 soon is in L2 altogether.
+        """
+        limits = host_limits()
+        read = self.count * (limits.group if grouped else limits.single)
+        missing = min(1.0, max(0.0, 4 * read_elements / limits.l1_bytes - 1))
+        near = limits.near * factor * self.vectors
+        return read + (near**3 + (missing * limits.far * self.vectors) ** 3) ** (1 / 3)
+
+
+def _result_ns(facts: ConvolutionFacts, tiles: ImageTiles) -> float:
+    limits, width = ConvolutionLimits(), facts.window.output[1]
+    if facts.window.layout == "nhwc":
+        return tiles.lines * width * limits.number
+    return tiles.lines * vectors(width) * limits.result
+
+
+def _copy_ns(facts: ConvolutionFacts, tiles: ImageTiles) -> float:
+    limits, copy = ConvolutionLimits(), tiles.copy
+    if facts.window.layout == "nhwc":
+        return tiles.copy_elements * limits.number
+    rows = facts.window.channels * copy.planes * copy.down.size
+    factor = limits.picked if facts.window.strides[1] > 1 else 1.0
+    return rows * vectors(copy.pitch) * limits.copied * factor
+
+
+def cpu_convolution_candidates(facts: ConvolutionFacts) -> list[Schedule]:
+    """The schedules worth considering, in no order of merit, always the same: tiles of as many
+    lines as registers hold, or parts of a line.
+    """
+    height, width = facts.window.output
+    widest = min(_WIDEST_LANE, host_simd().widest)
+    pitch = image_tiles(facts.window, 1).copy.pitch
+    most = min(height, 1 + max(0, widest - width) // pitch)
+    whole = [width + (lines - 1) * pitch for lines in range(1, 1 + most)]
+    columns = {count for count in whole if _NARROW_LANE <= count <= widest}
+    # Many numbers of lines at most lead to the same tiles.
+    columns = {image_tiles(facts.window, count).copy.columns for count in columns}
+    columns |= {limit for limit in (64, 128, _WIDEST_LANE) if limit < width and limit <= widest}
+    return [
+        Schedule(
+            lowering="data",
+            rows_per_panel=1,
+            threads=1,
+            columns_per_thread=count,
+            chains=chains_for(_lane(facts, count), facts.rows, facts.nonzeros, host_simd()),
+            accumulation=default_accumulation(facts.dtype),
+        )
+        for count in sorted(columns or whole[-1:])
+    ]
+
+
+def _lane(facts: ConvolutionFacts, columns: int) -> int:
+    """Columns that are summed together in tiles of so many."""
+    return image_tiles(facts.window, columns).lane(columns)
+
+
+def best_cpu_convolution(facts: ConvolutionFacts) -> Schedule:
+    """The candidate with the shortest predicted time, the first of equals."""
+    candidates = cpu_convolution_candidates(facts)
+    return min(candidates, key=lambda schedule: predict_cpu_convolution(facts, schedule))

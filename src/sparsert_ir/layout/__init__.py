@@ -1,0 +1,1 @@
+"""Where a matrix's rows and nonzeros go: which panel, which order, which lane."""
