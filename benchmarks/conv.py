@@ -35,10 +35,10 @@ from machine import this_machine
 from markdown import table
 from results import replace_text
 from sparsert_ir import Schedule
-from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.schedules.convolution import convolution_lowering, default_convolution
 from sparsert_ir.schedules.convolution_candidates import best_convolutions
+from sparsert_ir.targets import nearest_architecture
 from sparsert_ir.window import Window
 from sparsert_ir.workers.pool import Finished, WorkerPool
 

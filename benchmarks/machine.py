@@ -7,10 +7,10 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.cost_model.limits import GpuLimits, limits_of
 from sparsert_ir.runtime.device import probe_gpus, require_gpu
 from sparsert_ir.runtime.driver import check, load_driver
+from sparsert_ir.targets import nearest_architecture
 
 _PACKAGES = ("sparsert_ir", "xdsl", "llvmlite", "torch", "cupy-cuda13x", "cupy", "gimmik")
 

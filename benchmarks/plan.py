@@ -9,8 +9,8 @@ from cases import Case
 from gimmik_peer import VARIANTS, GimmikJob, build_gimmik, why_not
 from schedules import ScheduleSource
 from sparsert_ir import SparseMatrix
-from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.frontend import Layer
+from sparsert_ir.targets import nearest_architecture
 from sparsert_ir.tuner.build_job import Build, BuildJob, build
 
 

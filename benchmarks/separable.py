@@ -27,10 +27,10 @@ import numpy as np
 
 from markdown import table
 from results import replace_text
-from sparsert_ir.compiler import target_of
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.schedules.separable import best_separable, choose_separable
 from sparsert_ir.separable_compiler import SeparableLayers, separable_layers
+from sparsert_ir.targets import target_of
 from sparsert_ir.tuner.build_job import Build, BuildJob, build
 from sparsert_ir.workers.pool import WorkerPool
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from compiling import compile_layer, pruned
@@ -60,6 +61,30 @@ def test_a_kernel_gives_the_same_bits_every_time(pipeline: str, data: st.DataObj
     kernel = compile_for_cpu(case, example, pipeline)
     first = kernel(*example.arguments).tobytes()
     assert all(kernel(*example.arguments).tobytes() == first for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("float16", "f16"),
+        (np.float16, "f16"),
+        (np.dtype(np.float32), "f32"),
+        (np.dtype(">f4"), "f32"),
+        (ml_dtypes.bfloat16, "bf16"),
+        (np.dtype(ml_dtypes.bfloat16), "bf16"),
+    ],
+)
+def test_element_types_may_be_named_as_numpy_names_them(name: Any, dtype: str) -> None:
+    named, expected = (
+        sparsert_ir.compile(np.eye(4, 3), 2, dtype=one, target="cpu") for one in (name, dtype)
+    )
+    assert named.ir("input") == expected.ir("input")
+
+
+@pytest.mark.parametrize("name", ["float64", np.float64, np.dtype("i4"), "", 3, None, float, "F16"])
+def test_other_element_types_are_refused(name: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"dtype: expected one of f32, f16, bf16, got "):
+        sparsert_ir.compile(np.eye(4, 3), 2, dtype=name, target="cpu")
 
 
 @pytest.mark.parametrize("lowering", ["data", "code"])

@@ -12,12 +12,12 @@ import pytest
 import sparsert_ir
 from sparsert_ir.cli.main import main
 from sparsert_ir.cli.running import call
-from sparsert_ir.compiler import target_of
 from sparsert_ir.frontend import Layer
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE
 from sparsert_ir.runtime.device import Gpu
 from sparsert_ir.schedule import Schedule
+from sparsert_ir.targets import target_of
 from sparsert_ir.tuner import TuneOptions, TuningRecord, tune
 from sparsert_ir.tuner.reference import Reference
 

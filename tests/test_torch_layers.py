@@ -378,6 +378,16 @@ def test_wrong_calls_are_refused() -> None:
         layer.kernels.serve((24, 1), torch.device("xpu"))
 
 
+def test_element_types_may_be_torchs() -> None:
+    narrow = sparse.SparseLinear.from_linear(nn.Linear(2, 2), dtype=torch.float16)
+    assert "dtype='f16'" in repr(narrow)
+    named, expected = (
+        sparsert_ir.compile(torch.eye(4), 2, dtype=dtype, target="cpu")
+        for dtype in (torch.bfloat16, "bf16")
+    )
+    assert named.ir("input") == expected.ir("input")
+
+
 def test_wrong_modules_are_refused() -> None:
     make: Any = sparse.SparseLinear.from_linear
     with pytest.raises(ArgumentError, match=r"expected a torch.nn.Linear, got Conv2d"):

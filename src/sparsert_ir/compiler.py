@@ -1,31 +1,20 @@
 """The public entry: from a constant sparse matrix to a kernel."""
 
 import os
-import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 
-from sparsert_ir.context import make_context
+from sparsert_ir.compilation import Compilation
 from sparsert_ir.cost_model.budget import CODE_BUDGET
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.dense import Array
-from sparsert_ir.element_types import BF16_FROM, DTYPES, Dtype, is_real, numpy_type, rounded
-from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
+from sparsert_ir.element_types import BF16_FROM, Dtype, DtypeLike
 from sparsert_ir.errors import ArgumentError
-from sparsert_ir.frontend import Layer, build_module
+from sparsert_ir.frontend import Layer
 from sparsert_ir.kernel import Kernel
-from sparsert_ir.matrix import MatrixLike, SparseMatrix
-from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
-from sparsert_ir.passes.map_to_gpu import MapToGpu
-from sparsert_ir.passes.stage_x import StageX
-from sparsert_ir.passes.unroll_pattern import UnrollPattern
-from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
-from sparsert_ir.runtime.device import find_gpu
+from sparsert_ir.layer_arguments import is_integer, make_layer
+from sparsert_ir.matrix import MatrixLike
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.convolution import (
     convolution_lowering,
@@ -39,10 +28,10 @@ from sparsert_ir.schedules.default import (
     default_lowering,
     default_threads,
     gpu_schedule_for,
-    shared_memory_of,
 )
 from sparsert_ir.schedules.knobs import check_accumulation, check_architecture_has, check_knobs
 from sparsert_ir.schedules.separable import default_separable
+from sparsert_ir.targets import target_of
 
 if TYPE_CHECKING:
     from sparsert_ir.tuner.record import TuningRecord
@@ -50,19 +39,7 @@ if TYPE_CHECKING:
 ScheduleLike: TypeAlias = "Schedule | TuningRecord | str | os.PathLike[str] | None"
 """A schedule, a tuning record, the path of one, "tune", or None: see `compile_spmm`."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NOT_IN_PTX = ("_", "WARP_SZ")
-"""Names that PTX does not allow (PTX ISA, "Identifiers" and "Predefined Identifiers")."""
-_LARGEST_N = LARGEST_ARRAY = 2**31 - 1
 _MOST_THREADS = 1024
-
-PIPELINE_OF = {
-    ("gpu", "code"): "sparsert-gpu-pipeline",
-    ("gpu", "data"): "sparsert-gpu-data-pipeline",
-    ("cpu", "code"): "sparsert-cpu-code-pipeline",
-    ("cpu", "data"): "sparsert-cpu-pipeline",
-}
-"""(Kind of target, lowering) -> named pipeline."""
 
 
 def compile_spmm(
@@ -72,7 +49,7 @@ def compile_spmm(
     bias: npt.ArrayLike | None = None,
     activation: Literal["relu"] | None = None,
     residual: bool | Literal["before", "after"] = False,
-    dtype: Dtype = "f32",
+    dtype: DtypeLike = "f32",
     target: str | None = None,
     lowering: Lowering | None = None,
     schedule: ScheduleLike = None,
@@ -88,8 +65,9 @@ def compile_spmm(
     activation: "relu" or None. NaN stays NaN.
     residual:   True or "before": the call takes an M x N array that is added before the activation;
                 "after": after it.
-    dtype:      "f32", "f16" or "bf16": element type of x, y, the residual and the weight's values.
-                bf16 is that of the package ml_dtypes in numpy; on a GPU it needs sm_80 or later.
+    dtype:      "f32", "f16" or "bf16", or a type of numpy or torch: element type of x, y, the
+                residual and the weight's values. numpy has bf16 from the package ml_dtypes; on a
+                GPU it needs sm_80 or later.
     target:     "cpu"; a GPU's architecture, "sm_70" ... "sm_100"; None: the GPU present, or "cpu".
     lowering:   "code": the matrix becomes instructions; "data": packed arrays that a small kernel
                 streams; None: the cost model's choice, "data" wherever code passes `code_budget`.
@@ -156,89 +134,6 @@ def _check_element_type(dtype: Dtype, target: str) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Compilation:
-    """What one compilation does: `layer` (with its schedule) for `target`.
-
-    lowering_reason: why the schedule has the lowering that it has.
-    threads:         of a call on a CPU.
-    """
-
-    layer: Layer
-    target: str
-    code_budget: int
-    lowering_reason: str
-    threads: int = 1
-
-    @property
-    def is_gpu(self) -> bool:
-        return self.target != "cpu"
-
-    @property
-    def pipeline(self) -> str:
-        """Name of the pipeline that fits target and schedule."""
-        assert self.layer.schedule is not None
-        kind = "gpu" if self.is_gpu else "cpu"
-        key = (kind, self.layer.schedule.lowering)
-        if key not in PIPELINE_OF:
-            raise ArgumentError(f"schedule: no lowering = {key[1]} for target {self.target}")
-        return PIPELINE_OF[key]
-
-    def passes(self) -> list[ModulePass]:
-        """The pipeline's passes, with this compilation's options."""
-        return [self._with_options(one) for one in pipeline_passes(self.pipeline)]
-
-    def _with_options(self, one: ModulePass) -> ModulePass:
-        match one:
-            case UnrollPattern():
-                return replace(one, code_budget=self.code_budget)
-            case MapDataToGpu() | MapToGpu() | StageX():
-                return replace(one, shared_memory=shared_memory_of(self.target))
-            case _:
-                return one
-
-    def build(self) -> ModuleOp:
-        """The tensor-level module, before any pass."""
-        return build_module(self.layer)
-
-    def run(self) -> tuple[ModuleOp, list[StageRecord]]:
-        """The module after all passes, and what each pass did."""
-        module = self.build()
-        return module, list(run_passes(module, self.passes(), make_context()))
-
-    def run_until(self, stage: str) -> ModuleOp:
-        """The module after the pass named `stage`."""
-        module = self.build()
-        for record in run_passes(module, self.passes(), make_context()):
-            if record.name == stage:
-                break
-        return module
-
-
-def target_of(target: str | None) -> str:
-    """ "cpu" or an architecture that kernels are made for: the GPU's present unless given."""
-    if target is None:
-        gpu = find_gpu()
-        return "cpu" if gpu is None else nearest_architecture(gpu.arch)
-    if not isinstance(target, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ArgumentError(f"target: expected a string or None, got {target!r}")
-    if target == "cpu":
-        return target
-    return check_architecture(target)
-
-
-def nearest_architecture(architecture: str) -> str:
-    """The newest architecture that we compile for and whose code runs on `architecture`."""
-    number = int(architecture.removeprefix("sm_"))
-    older = [known for known in ARCHITECTURES if int(known.removeprefix("sm_")) <= number]
-    if not older:
-        raise ArgumentError(
-            f"target: expected a GPU of {ARCHITECTURES[0]} or later, got {architecture}; use"
-            ' target="cpu"'
-        )
-    return older[-1]
-
-
 def _threads(layer: Layer, target: str, threads: Any) -> int:
     if threads is None:
         return _default_threads(layer) if target == "cpu" else 1
@@ -257,73 +152,6 @@ def _default_threads(layer: Layer) -> int:
     if layer.window is not None:
         return convolution_threads(ConvolutionFacts.of(layer), schedule)
     return default_threads(matrix.shape, matrix.nonzeros, layer.columns, schedule)
-
-
-def make_layer(
-    weight: MatrixLike,
-    n: Any,
-    *,
-    bias: npt.ArrayLike | None,
-    activation: Any,
-    residual: Any,
-    dtype: Any,
-    name: Any,
-) -> Layer:
-    """The layer that arguments of `compile_spmm` describe, without a schedule; its errors."""
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ArgumentError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
-    if not isinstance(activation, str | None) or activation not in (None, "relu"):
-        raise ArgumentError(f'activation: expected None or "relu", got {activation!r}')
-    places = {False: "none", True: "before", "before": "before", "after": "after"}
-    if not isinstance(residual, str | bool) or residual not in places:
-        got = repr(residual) if isinstance(residual, str | int | None) else type(residual).__name__
-        raise ArgumentError(
-            f'residual: expected False, True, "before" or "after", got {got}; the array itself is'
-            " an argument of the call"
-        )
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NOT_IN_PTX:
-        raise ArgumentError(
-            "name: expected letters, digits and underscores, not a digit first and no name that PTX"
-            f" reserves, got {name!r}"
-        )
-    if not is_integer(n) or not 1 <= n <= _LARGEST_N:
-        raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
-    matrix = SparseMatrix.of(weight, numpy_type(dtype))
-    if int(n) * max(matrix.shape) > LARGEST_ARRAY:
-        raise ArgumentError(
-            f"n: expected at most {LARGEST_ARRAY} elements in x and in y, got {max(matrix.shape)}"
-            f" x {n}; compile for fewer columns and call several times"
-        )
-    return Layer(
-        matrix=matrix,
-        columns=int(n),
-        bias=None if bias is None else _bias(bias, matrix.shape[0], dtype),
-        activation=activation,
-        residual=cast(Any, places[residual]),
-        dtype=cast(Any, dtype),
-        name=name,
-    )
-
-
-def is_integer(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _bias(bias: npt.ArrayLike, rows: int, dtype: str) -> Array:
-    try:
-        numbers = np.asarray(bias)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"bias: expected {rows} numbers, got {type(bias).__name__}") from error
-    if numbers.shape != (rows,):
-        raise ArgumentError(f"bias: expected shape ({rows},), got {numbers.shape}")
-    if not is_real(numbers.dtype):
-        raise ArgumentError(f"bias: expected real numbers, got element type {numbers.dtype}")
-    kind = numpy_type(dtype)
-    with np.errstate(over="ignore"):
-        narrow = rounded(numbers, kind)
-    if not np.isfinite(narrow).all():
-        raise ArgumentError(f"bias: expected finite numbers in {kind}, got NaN or infinity")
-    return numbers.astype(np.float32)
 
 
 def _schedule(

@@ -7,22 +7,17 @@ from typing import Any, Literal, cast
 
 import numpy.typing as npt
 
-from sparsert_ir.compiler import (
-    LARGEST_ARRAY,
-    ScheduleLike,
-    compile_layer,
-    is_integer,
-    make_layer,
-    target_of,
-)
+from sparsert_ir.compiler import ScheduleLike, compile_layer
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.cost_model.budget import CODE_BUDGET
-from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
+from sparsert_ir.element_types import DtypeLike, dtype_of, numpy_type
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer
 from sparsert_ir.kernel import Kernel
+from sparsert_ir.layer_arguments import LARGEST_ARRAY, is_integer, make_layer
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Lowering
+from sparsert_ir.targets import target_of
 from sparsert_ir.window import Window
 
 
@@ -38,7 +33,7 @@ def compile_conv2d(
     bias: npt.ArrayLike | None = None,
     activation: Literal["relu"] | None = None,
     residual: bool | Literal["before", "after"] = False,
-    dtype: Dtype = "f32",
+    dtype: DtypeLike = "f32",
     target: str | None = None,
     lowering: Lowering | None = None,
     schedule: ScheduleLike = None,
@@ -94,9 +89,7 @@ def convolution_layer(
     """The layer that arguments of `compile_conv2d` describe, without a schedule; its errors."""
     if layout not in ("NCHW", "NHWC"):
         raise ArgumentError(f'layout: expected "NCHW" or "NHWC", got {layout!r}')
-    # A wrong dtype is refused by `make_layer`.
-    element = numpy_type(dtype if dtype in DTYPES else "f32")
-    matrix, kernel = filter_matrix(weight, groups, element)
+    matrix, kernel = filter_matrix(weight, groups, numpy_type(dtype_of(dtype)))
     window = _window(input_shape, kernel, stride, padding, dilation, layout)
     _check_sizes(matrix, window)
     layer = make_layer(

@@ -1,15 +1,29 @@
 """Element types of layers, of x, y, the residual and the weight's values: names and facts."""
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from sparsert_ir.errors import ArgumentError
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
     from sparsert_ir.dense import Array
 
 Dtype: TypeAlias = Literal["f32", "f16", "bf16"]
 
 DTYPES: tuple[Dtype, ...] = ("f32", "f16", "bf16")
+
+
+class TorchDtype(Protocol):
+    """What a type of torch is told by."""
+
+    @property
+    def is_floating_point(self) -> bool: ...
+
+
+DtypeLike: TypeAlias = "Dtype | npt.DTypeLike | TorchDtype"
+"""What `dtype_of` takes."""
 
 ELEMENT_BYTES: dict[str, int] = {"f32": 4, "f16": 2, "bf16": 2}
 
@@ -23,6 +37,31 @@ BF16_FROM = 80
 """Compute capability (times ten) from which GPUs convert bf16."""
 
 _NUMPY_NAMES = {"f32": "float32", "f16": "float16"}
+_NAMES: dict[str, Dtype] = {
+    "f32": "f32",
+    "f16": "f16",
+    "bf16": "bf16",
+    "float32": "f32",
+    "float16": "f16",
+    "bfloat16": "bf16",
+}
+
+
+def dtype_of(given: Any) -> Dtype:
+    """The element type that `given` names: one of DTYPES, or a type of numpy, ml_dtypes or torch,
+    or the name of one ("float16"). Raises ArgumentError for anything else.
+    """
+    name = given if isinstance(given, str) else _name_of_type(given)
+    if name not in _NAMES:
+        raise ArgumentError(f"dtype: expected one of {', '.join(DTYPES)}, got {given!r}")
+    return _NAMES[name]
+
+
+def _name_of_type(given: Any) -> str:
+    """ "float16" for `np.dtype("float16")`, `np.float16` and `torch.float16`."""
+    if isinstance(given, type):
+        return given.__name__
+    return str(getattr(given, "name", given)).removeprefix("torch.")
 
 
 def numpy_type(dtype: str) -> "np.dtype[Any]":

@@ -31,7 +31,7 @@ from sparsert_ir.schedule import Schedule
 from sparsert_ir.value_updates import ValueOrder, check_same_pattern
 
 if TYPE_CHECKING:
-    from sparsert_ir.compiler import Compilation
+    from sparsert_ir.compilation import Compilation
     from sparsert_ir.runtime.launch import GpuKernel
 
 INPUT_STAGE = "input"

@@ -7,16 +7,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sparsert_ir.compiler import ScheduleLike, compile_layer, target_of
+from sparsert_ir.compiler import ScheduleLike, compile_layer
 from sparsert_ir.convolution_compiler import convolution_layer
 from sparsert_ir.cost_model.budget import CODE_BUDGET
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.element_types import Dtype
+from sparsert_ir.element_types import DtypeLike
 from sparsert_ir.errors import ArgumentError, MatrixError
 from sparsert_ir.frontend import Depthwise, Layer
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.schedule import Lowering
 from sparsert_ir.schedules.separable import SeparableChoice, choose_separable
+from sparsert_ir.targets import target_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ def compile_depthwise_separable(
     bias: npt.ArrayLike | None = None,
     activation: Literal["relu"] | None = None,
     residual: bool | Literal["before", "after"] = False,
-    dtype: Dtype = "f32",
+    dtype: DtypeLike = "f32",
     target: str | None = None,
     fused: bool | None = None,
     lowering: Lowering | None = None,

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Report:
     from dataclasses import asdict
 
-    from sparsert_ir.compiler import target_of
+    from sparsert_ir.targets import target_of
 
     target = target_of(options.target)
     title, found = (_products if options.input_shape is None else _convolution)(options, target)

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.cli.running import call
-    from sparsert_ir.compiler import target_of
+    from sparsert_ir.targets import target_of
     from sparsert_ir.tuner.reference import Reference
 
     target = target_of(options.target)

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
-    from sparsert_ir.compiler import target_of
+    from sparsert_ir.targets import target_of
 
     target = target_of(options.target)
     layer = with_schedule(read_layer(options), options, target)

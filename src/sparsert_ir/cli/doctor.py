@@ -81,8 +81,9 @@ def _gpu() -> Finding:
     import numpy as np
 
     from sparsert_ir.cli.running import call
-    from sparsert_ir.compiler import compile_spmm, target_of
+    from sparsert_ir.compiler import compile_spmm
     from sparsert_ir.runtime.device import probe_gpus
+    from sparsert_ir.targets import target_of
 
     probe = probe_gpus()
     if not probe.gpus:

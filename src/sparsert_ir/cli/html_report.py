@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
-    from sparsert_ir.compiler import target_of
     from sparsert_ir.files import write_atomically
     from sparsert_ir.progress import progress_bar
+    from sparsert_ir.targets import target_of
     from sparsert_ir.viz.canvas import figure_style
     from sparsert_ir.viz.report import report_page, step_count
 

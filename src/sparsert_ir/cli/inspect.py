@@ -60,7 +60,7 @@ def _matrix(matrix: "SparseMatrix", options: argparse.Namespace) -> Report:
     n = _columns(options)
     if n is not None:
         from sparsert_ir.cli.expected_kernel import expected_kernel
-        from sparsert_ir.compiler import target_of
+        from sparsert_ir.targets import target_of
 
         target = target_of(options.target or _DEFAULT_ARCHITECTURE)
         document["kernel"], more = expected_kernel(matrix, n, options.dtype, target)

@@ -54,7 +54,7 @@ def read_matrix(options: argparse.Namespace) -> "SparseMatrix":
 
 def read_layer(options: argparse.Namespace) -> "Layer":
     """The layer, without a schedule. Raises what reading and checking it raises."""
-    from sparsert_ir.compiler import make_layer
+    from sparsert_ir.layer_arguments import make_layer
 
     bias = None
     if options.bias not in (None, "none"):

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
-    from sparsert_ir.compiler import target_of
     from sparsert_ir.progress import waiting_bar
+    from sparsert_ir.targets import target_of
     from sparsert_ir.viz.saving import format_of, save_figure
 
     format_of(options.output)

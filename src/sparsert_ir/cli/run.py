@@ -72,7 +72,7 @@ def _kernel(options: argparse.Namespace) -> tuple[Any, Any]:
         from sparsert_ir.artefact import load_kernel_file
 
         return load_kernel_file(options.weights), None
-    from sparsert_ir.compiler import target_of
+    from sparsert_ir.targets import target_of
     from sparsert_ir.tuner.reference import Reference
 
     target = target_of(options.target)

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Report:
     import json
 
-    from sparsert_ir.compiler import target_of
     from sparsert_ir.cost_model.budget import CODE_BUDGET
+    from sparsert_ir.targets import target_of
     from sparsert_ir.tuner import TuneOptions, tune
 
     output = options.output or Path(options.weights.name.partition(".")[0] + ".json")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from sparsert_ir.element_types import Dtype
+from sparsert_ir.element_types import Dtype, DtypeLike
 from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.torch.filters import FilterLayer, Geometry
 from sparsert_ir.torch.framework import Module, Tensor, dense_weight, dtype_for, nn
@@ -46,7 +46,7 @@ class SparseConv2d(SparseModule["SparseLayer | FilterLayer"]):
         *,
         activation: Activation = None,
         residual: bool | Literal["before", "after"] = False,
-        dtype: Dtype | None = None,
+        dtype: DtypeLike | None = None,
         max_kernels: int = MAX_KERNELS,
     ) -> "SparseConv2d":
         """Of a pruned `torch.nn.Conv2d`; arguments as of `SparseLinear.from_linear`.

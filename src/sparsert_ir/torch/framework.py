@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 from sparsert_ir.dense import Array
-from sparsert_ir.element_types import DTYPES, Dtype
+from sparsert_ir.element_types import DTYPES, Dtype, DtypeLike, dtype_of
 from sparsert_ir.errors import ArgumentError, MissingPackageError
 
 try:
@@ -26,18 +26,14 @@ TENSOR_TYPES: dict[str, Any] = {
 }
 
 
-def dtype_for(weight: Tensor, dtype: Dtype | None) -> Dtype:
+def dtype_for(weight: Tensor, dtype: DtypeLike | None) -> Dtype:
     """`dtype`, or that of the weight; ArgumentError where no kernel has it."""
-    if dtype is None:
-        dtype = next((name for name in DTYPES if TENSOR_TYPES[name] is weight.dtype), None)
-        if dtype is None:
-            raise ArgumentError(
-                f"dtype: expected a weight of float32, float16 or bfloat16, got {weight.dtype};"
-                f" choose with dtype, one of {', '.join(DTYPES)}"
-            )
-    if dtype not in TENSOR_TYPES:
-        raise ArgumentError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
-    return dtype
+    if dtype is None and weight.dtype not in TENSOR_TYPES.values():
+        raise ArgumentError(
+            f"dtype: expected a weight of float32, float16 or bfloat16, got {weight.dtype};"
+            f" choose with dtype, one of {', '.join(DTYPES)}"
+        )
+    return dtype_of(weight.dtype if dtype is None else dtype)
 
 
 def dense_weight(module: Module) -> Tensor:

@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.runtime.device import require_gpu
+from sparsert_ir.targets import nearest_architecture
 from sparsert_ir.torch.framework import Tensor, torch
 from sparsert_ir.torch.layer import Layer
 from sparsert_ir.torch_matrices import host_array

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from sparsert_ir.element_types import Dtype
+from sparsert_ir.element_types import DtypeLike
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.torch.framework import Module, Tensor, dense_weight, dtype_for, nn, torch
 from sparsert_ir.torch.kernels import MAX_KERNELS
@@ -44,7 +44,7 @@ class SparseLinear(SparseModule[SparseLayer]):
         module: Module,
         *,
         activation: Activation = None,
-        dtype: Dtype | None = None,
+        dtype: DtypeLike | None = None,
         max_kernels: int = MAX_KERNELS,
         n_step: int = 1,
     ) -> "SparseLinear":

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from sparsert_ir.compiler import nearest_architecture
 from sparsert_ir.cpu.host_threads import available_cores
 from sparsert_ir.errors import ArgumentError, CodegenError
 from sparsert_ir.kernel_binary import KernelBinary
 from sparsert_ir.runtime.device import require_gpu
+from sparsert_ir.targets import nearest_architecture
 from sparsert_ir.torch.framework import Module, torch
 from sparsert_ir.torch.kernels import LayerKernels
 from sparsert_ir.torch.layer import Layer

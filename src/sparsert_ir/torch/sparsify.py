@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sparsert_ir.compiler import nearest_architecture, target_of
 from sparsert_ir.element_types import Dtype
 from sparsert_ir.errors import ArgumentError, SparsertError
 from sparsert_ir.runtime.device import require_gpu
+from sparsert_ir.targets import nearest_architecture, target_of
 from sparsert_ir.torch.convolution import SparseConv2d
 from sparsert_ir.torch.costs import columns_of, measured_us, predicted_us
 from sparsert_ir.torch.folding import NOTHING, Folder, Followers, fold_norm, folder_of

@@ -45,7 +45,8 @@ class Build:
 
 def build(job: BuildJob) -> Build:
     """Compile and assemble `job`; raises what compiling and loading raise."""
-    from sparsert_ir.compiler import compile_layer, target_of
+    from sparsert_ir.compiler import compile_layer
+    from sparsert_ir.targets import target_of
 
     begin = time.perf_counter()
     kernel = compile_layer(
