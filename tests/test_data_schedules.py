@@ -19,6 +19,7 @@ from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.element_types import Dtype
 from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu import stream_choice
 from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
 from sparsert_ir.layout.packing import most_rows_held
 from sparsert_ir.matrix import SparseMatrix
@@ -72,11 +73,23 @@ def replace_turns(schedule: Schedule, matrix: SparseMatrix) -> Schedule:
     return replace(schedule, panels_per_warp=min(schedule.panels_per_warp, panels))
 
 
-def test_very_many_columns_take_tiles_of_16() -> None:
-    """A grid has 65,535 tiles; x fits in the shared memory of sm_86 once, but not twice."""
-    for columns, groups in ((500_000, 1), (600_000, 2)):
-        chosen = default_gpu_schedule((64, 4000), columns, "f16", 20_000, "data", "sm_86")
-        assert (chosen.instruction, chosen.column_groups) == ("mma", groups)
+@pytest.mark.parametrize("columns", [4, 5])
+def test_any_number_of_tiles_has_a_grid(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More tiles than the second dimension of a grid has blocks take the first one."""
+    monkeypatch.setattr(stream_choice, "LARGEST_GRID_Y", 4)
+    weight = np.asarray([[0, 2], [3, 0], [1, 4]])
+    schedule = Schedule(lowering="data", threads=32, rows_per_panel=1)
+    kernel = sparsert_ir.compile(weight, columns, target="sm_90", schedule=schedule)
+    assert kernel.grid == ((5, 3, 1) if columns == 5 else (3, 4, 1))
+    x = np.arange(2 * columns, dtype=np.float32).reshape(2, columns)
+    mapped = kernel.compilation.run_until("sparsert-map-data-to-gpu")
+    assert np.array_equal(run(mapped, "spmm", [x]), weight @ x)
+
+
+def test_as_many_columns_as_x_may_have_get_a_kernel() -> None:
+    kernel = sparsert_ir.compile(np.eye(3), 2**29, target="sm_90", lowering="data")
+    tiles = 2**29 // (kernel.schedule.columns_per_thread * kernel.schedule.column_groups)
+    assert kernel.grid[0] == tiles > 65_535
 
 
 @pytest.mark.parametrize(("dtype", "target"), [("f32", "sm_90"), ("f16", "sm_75")])

@@ -19,7 +19,6 @@ from sparsert_ir.frontend import build_module
 from sparsert_ir.gpu.window_rounds import WindowRounds
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.schedule import Schedule
-from sparsert_ir.schedules.convolution import convolution_lowering
 from sparsert_ir.window import Window
 
 THREE = Window(batch=1, channels=12, image=(6, 7), kernel=(3, 3), padding=(1, 1, 1, 1))
@@ -167,16 +166,3 @@ def test_loads_and_stores_of_a_round_add_constants(tmp_path: Path) -> None:
     assert len(loads) >= 20
     assert sum("st.shared" in line and "+" in line for line in ptx.splitlines()) >= 28
     assert assemble(ptx, "sm_90", tmp_path).spill_bytes == 0
-
-
-def test_images_of_too_many_tiles_stay_code() -> None:
-    """The blocks of a convolution as data each compute 8 columns, and a grid has 65,535 of them."""
-    chosen = {
-        batch: convolution_lowering(
-            (64, 576),
-            9000,
-            Window(batch=batch, channels=64, image=(112, 112), kernel=(3, 3), padding=(1, 1, 1, 1)),
-        ).lowering
-        for batch in (41, 42)
-    }
-    assert chosen == {41: "data", 42: "code"}

@@ -12,7 +12,7 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.gpu.facts import WARP
 from sparsert_ir.gpu.staging import StagedSlice
-from sparsert_ir.gpu.stream_choice import tile_columns
+from sparsert_ir.gpu.stream_choice import tile_columns, tile_dimension
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.layout.packing import StreamLayout
 
@@ -48,7 +48,8 @@ class StreamArrays:
     def first_column(self, code: Code) -> SSAValue:
         """Of the block's tile."""
         tile = code.index(tile_columns(self.product.schedule))
-        return code.multiply(code.insert(gpu.BlockIdOp("y")), tile)
+        block = code.insert(gpu.BlockIdOp(tile_dimension(self.product)))
+        return code.multiply(block, tile)
 
     def steps(self, code: Code, panel: SSAValue, slice_number: int) -> Steps:
         starts = self.tables["starts"]

@@ -11,7 +11,7 @@ from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.gpu.facts import WARP
 from sparsert_ir.gpu.staging import SliceCopy
 from sparsert_ir.gpu.stream_arrays import Steps, StreamArrays
-from sparsert_ir.gpu.stream_choice import block_count, tile_columns
+from sparsert_ir.gpu.stream_choice import block_count, tile_columns, tile_dimension
 from sparsert_ir.gpu.stream_lanes import FmaLanes, StreamLanes
 from sparsert_ir.gpu.stream_tensor_cores import MmaLanes
 from sparsert_ir.gpu.window_staging import WindowCopy
@@ -113,7 +113,8 @@ class StreamBody:
         """Of the warp. Panels of many steps come first, so neighbours go to different blocks."""
         warp = code.insert(arith.DivUIOp(code.insert(gpu.ThreadIdOp("x")), code.index(WARP)))
         before = code.multiply(warp, code.index(self._blocks))
-        return code.add(before, code.insert(gpu.BlockIdOp("x")))
+        dimension = "x" if tile_dimension(self.arrays.product) == "y" else "y"
+        return code.add(before, code.insert(gpu.BlockIdOp(dimension)))
 
     def _stage(self, code: Code, number: int) -> None:
         """Copy slice `number` of x, for this block's columns, to shared memory; a zero row last.

@@ -1,5 +1,7 @@
 """What a schedule asks of a matrix that is data on a GPU: is it legal, how does the matrix lie."""
 
+from typing import Literal
+
 import numpy as np
 from xdsl.dialects.builtin import f32
 
@@ -19,6 +21,18 @@ _MMA_BITS = 16
 def tile_columns(schedule: Schedule) -> int:
     """Columns of x and y that a block computes."""
     return schedule.columns_per_thread * schedule.column_groups
+
+
+def tile_count(product: ProductFunction) -> int:
+    """Tiles of columns that x and y are cut into."""
+    return -(-product.columns // tile_columns(product.schedule))
+
+
+def tile_dimension(product: ProductFunction) -> Literal["x", "y"]:
+    """The dimension of the grid that the tiles take, the panels the other: the second, so that
+    blocks with the same columns run together, unless there are more tiles than fit in it.
+    """
+    return "y" if tile_count(product) <= LARGEST_GRID_Y else "x"
 
 
 def block_count(layout: StreamLayout, schedule: Schedule) -> int:
@@ -113,12 +127,6 @@ def check_schedule(product: ProductFunction) -> None:
         raise ScheduleError(
             "schedule: with lowering = data, sums are in f32: accumulation must be f32 for f16,"
             f" got {schedule.accumulation}"
-        )
-    tiles = -(-product.columns // tile_columns(schedule))
-    if tiles > LARGEST_GRID_Y:
-        raise ScheduleError(
-            f"schedule: with lowering = data, expected at most {LARGEST_GRID_Y} tiles of"
-            f" columns_per_thread * column_groups columns, got {tiles}"
         )
 
 

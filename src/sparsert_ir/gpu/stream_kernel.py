@@ -15,7 +15,14 @@ from sparsert_ir.gpu.facts import MIN_BLOCKS, MMA_TILE, WORKGROUP
 from sparsert_ir.gpu.staging import StagedSlice
 from sparsert_ir.gpu.stream_arrays import StreamArrays
 from sparsert_ir.gpu.stream_body import StreamBody
-from sparsert_ir.gpu.stream_choice import block_count, check_schedule, stream_layout, tile_columns
+from sparsert_ir.gpu.stream_choice import (
+    block_count,
+    check_schedule,
+    stream_layout,
+    tile_columns,
+    tile_count,
+    tile_dimension,
+)
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.layout.packing import PIECE_BYTES, StreamLayout, pack_stream
 
@@ -81,11 +88,10 @@ class StreamKernelBuilder:
         types = product.buffer_types()
         block = Block(arg_types=types)
         code = Code(block)
-        grid = [
-            code.index(block_count(self.layout, product.schedule)),
-            code.index(-(-product.columns // self._tile)),
-            code.index(1),
-        ]
+        extents = [block_count(self.layout, product.schedule), tile_count(product)]
+        if tile_dimension(product) == "x":
+            extents.reverse()
+        grid = [code.index(extent) for extent in (*extents, 1)]
         threads = [code.index(product.schedule.threads), code.index(1), code.index(1)]
         tables = [
             code.insert(memref.GetGlobalOp(self._table_name(key), memref_of(data.type)))

@@ -16,7 +16,6 @@ from sparsert_ir.cpu.host_threads import available_cores
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
 from sparsert_ir.gpu.facts import (
     BLOCK_THREADS,
-    LARGEST_GRID_Y,
     OVERLAP_FROM,
     STATIC_SHARED_MEMORY,
     WARP,
@@ -58,8 +57,7 @@ def convolution_lowering(
     block. Measured on 3x3 filters of ResNet-50 (docs/convolutions.md).
     """
     taps, work = prod(window.kernel), nonzeros * window.columns
-    fits = -(-window.columns // _GATHERED_COLUMNS) <= LARGEST_GRID_Y
-    if fits and taps > 1 and nonzeros >= _MANY_NONZEROS and work >= _MUCH_WORK:
+    if taps > 1 and nonzeros >= _MANY_NONZEROS and work >= _MUCH_WORK:
         reason = f"{work / 1e6:.0f} million multiply-adds share gathered pixels"
         return LoweringChoice("data", reason)
     size = code_bytes(shape, nonzeros, _USUAL_HEIGHT)

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
-from sparsert_ir.gpu.facts import BLOCK_THREADS, LARGEST_GRID_Y, MMA_TILE, WARP
+from sparsert_ir.gpu.facts import BLOCK_THREADS, MMA_TILE, WARP
 from sparsert_ir.layout.packing import MMA_LINES, most_rows_held
 from sparsert_ir.schedule import Schedule
 
@@ -63,10 +63,8 @@ class TensorCoreFacts:
 
 def tensor_core_schedule(facts: TensorCoreFacts) -> Schedule:
     """For a product: 16 columns of x in a block where it holds them and there are as many."""
-    many = facts.columns > LARGEST_GRID_Y * MMA_TILE
     narrow = facts.columns <= MMA_TILE or (facts.holds_all(1) and not facts.holds_all(2))
-    wide = many or not narrow
-    return _schedule(facts, 2 if wide else 1)
+    return _schedule(facts, 1 if narrow else 2)
 
 
 def tensor_core_convolution(facts: TensorCoreFacts) -> Schedule:

@@ -90,15 +90,6 @@ func.func @f(%x: tensor<4x8xf16>) -> tensor<3x8xf16> {
 
 // -----
 
-// expected-error@unknown {{expected at most 65535 tiles of columns_per_thread * column_groups columns, got 65536}}
-func.func @f(%x: tensor<4x65536xf32>) -> tensor<3x65536xf32> {
-  %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
-  %0 = sparsert.tiled_spmm %w, %x schedule <lowering = data, rows_per_panel = 4, threads = 32> panels dense<[[0, 1, 2, -1]]> : tensor<1x4xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<3x4xf32, #sparsert.csr>, tensor<4x65536xf32> -> tensor<3x65536xf32>
-  func.return %0 : tensor<3x65536xf32>
-}
-
-// -----
-
 // expected-error@unknown {{instruction = mma multiplies f16 and bf16 only; use fma for f32}}
 func.func @mma(%x: tensor<4x8xf32>) -> tensor<3x8xf32> {
   %w = sparsert.constant row_offsets dense<[0, 2, 3, 4]> : tensor<4xi32> column_indices dense<[0, 2, 1, 3]> : tensor<4xi32> values dense<1.0> : tensor<4xf32> : tensor<3x4xf32, #sparsert.csr>
