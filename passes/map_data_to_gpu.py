@@ -17,16 +17,17 @@ class MapDataToGpu(ModulePass):
     """Turn each function of one `tiled_spmm` into a kernel that streams the packed matrix, and its
     launch; the packed arrays are constants of the module that the launch passes to the kernel.
 
-    Each warp computes one panel for a tile of column groups x columns per thread. A slice of x is
-    staged in shared memory of at most `shared-memory` bytes (default: 49152, which every GPU has);
-    lanes gather from it and add in f32; the lanes that share a row and a column group add up their
-    sums by shuffles, in a fixed order. With a window (a convolution) the slice is gathered from the
-    images, 0 where an element lies outside.
+    Each warp computes one panel, or `panels_per_warp` of them in turn, for a tile of column groups
+    x columns per thread. A slice of x is staged in shared memory of at most `shared-memory` bytes
+    (default: 49152, which every GPU has). With `instruction = fma` lanes gather from it and add in
+    f32; those that share a row and a column group add up their sums by shuffles, in a fixed order.
+    With `instruction = mma` tensor cores multiply and add in f32. With a window (a convolution)
+    the slice is gathered from the images, 0 where an element lies outside.
 
     Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition`; one K group;
     functions whose body is one product.
     Guarantees: memrefs instead of tensors; the kernel's arguments are the function's, then the
-    packed arrays; the code does not grow with the matrix.
+    packed arrays; the code grows with the slices of x alone.
     """
 
     name = "sparsert-map-data-to-gpu"

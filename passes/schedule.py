@@ -9,6 +9,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts, FilterFacts
+from sparsert_ir.cost_model.cpu import with_lowering
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
     Conv2dOp,
@@ -105,7 +106,9 @@ class ChooseSchedule(ModulePass):
         dtype = str(x.element_type) if str(x.element_type) in DTYPES else "f32"
         nonzeros = _nonzeros(product.weight)
         if isinstance(product, SeparableConv2dOp):
-            return default_separable(_facts(product, rows, dtype), _target(self.target))
+            facts = _facts(product, rows, dtype)
+            chosen = default_separable(facts, _target(self.target), STATIC_SHARED_MEMORY)
+            return with_lowering(chosen, self._lowering())
         lowering = self._lowering()
         if isinstance(product, Conv2dOp):
             target = _target(self.target)

@@ -71,6 +71,8 @@ BAD_ARGUMENTS: dict[str, dict[str, Any]] = {
     r"bias: expected shape \(4,\), got \(3,\)": {"bias": np.ones(3)},
     r"bias: expected shape \(4,\), got \(4, 1\)": {"bias": np.ones((4, 1))},
     "bias: expected real numbers, got element type complex128": {"bias": np.ones(4) * 1j},
+    r'lowering: expected None, "code" or "data", got array\(': {"lowering": np.array(["code"])},
+    "code_budget: expected a number of bytes, got 1.5": {"code_budget": 1.5},
     "bias: expected 4 numbers, got list": {"bias": [[1.0], [1.0, 2.0], 3.0, 4.0]},
     "bias: expected finite numbers in float32, got NaN or infinity": {"bias": [1, 2, np.nan, 3]},
     "bias: expected finite numbers in float16": {"bias": [1, 2, 1e6, 3], "dtype": "f16"},

@@ -19,6 +19,7 @@ from sparsert_ir import Kernel, Schedule
 from sparsert_ir.context import make_context
 from sparsert_ir.cost_model.cpu import with_lowering
 from sparsert_ir.dense import Array
+from sparsert_ir.element_types import Dtype, numpy_type
 from sparsert_ir.errors import ArgumentError, CallError
 from sparsert_ir.schedules.default import default_cpu_schedule
 
@@ -217,6 +218,22 @@ def test_code_that_runs_once_and_is_large_becomes_data() -> None:
     weight = pruned(512, 1024, 0.15)
     stats = sparsert_ir.compile(weight, 16, target="sm_90").stats
     assert re.match("data: .* MB of code that runs once are fetched slower", stats.lowering)
+
+
+def test_few_nonzeros_in_a_deep_matrix_become_code() -> None:
+    """As data, every block would copy a million rows of x, slice after slice."""
+    deep = sparse.coo_array(([1.0, 2.0], ([0, 1], [5, 10**6 - 1])), shape=(2, 10**6))
+    stats = sparsert_ir.compile(deep, 4, target="sm_90").stats
+    assert stats.lowering == "code: every block of data would copy all of a very deep x"
+
+
+@pytest.mark.parametrize(("dtype", "ulp"), [("f16", 2.0**-10), ("bf16", 2.0**-7)])
+def test_a_bias_is_rounded_once(dtype: Dtype, ulp: float) -> None:
+    """Halfway and a little more; the little is gone where the number was an f32 in between."""
+    bias = 1 + ulp / 2 + 2.0**-40
+    kernel = sparsert_ir.compile(np.ones((1, 1)), 1, bias=[bias], dtype=dtype, target="cpu")
+    y = kernel(np.zeros((1, 1), numpy_type(dtype)))
+    assert float(y[0, 0]) == 1 + ulp
 
 
 def test_stats_of_a_cpu_kernel() -> None:

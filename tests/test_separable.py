@@ -25,12 +25,15 @@ from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import ROUNDOFF, SMALLEST
 from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError, TuningRecordError
+from sparsert_ir.frontend import build_module
+from sparsert_ir.pipeline import pipeline_passes, run_passes
 from sparsert_ir.schedules.separable import (
     choose_separable,
     default_separable,
     predict_separable_us,
     separable_candidates,
 )
+from sparsert_ir.separable_compiler import separable_layers
 from sparsert_ir.tuner import TuneOptions, TuningRecord, tune
 from sparsert_ir.tuner.record import LayerKey
 from sparsert_ir.tuner.reference import Reference
@@ -247,6 +250,39 @@ def test_where_no_block_has_room_there_are_two_kernels() -> None:
         default_separable(facts, "sm_80")
 
 
+def test_a_block_as_data_on_a_gpu_is_two_kernels() -> None:
+    depthwise, pointwise = block(32, 32)
+    given: Any = {"padding": 1, "target": "sm_90", "lowering": "data"}
+    made = compile_depthwise_separable(depthwise, pointwise, (1, 32, 14, 14), **given)
+    assert [kernel.schedule.lowering for kernel in made.kernels] == ["code", "data"]
+
+
+def test_one_kernel_for_the_cpu_may_be_code() -> None:
+    depthwise, pointwise = block(16, 16)
+    given: Any = {"padding": 1, "target": "cpu", "fused": True}
+    x = np.arange(16 * 28 * 28, dtype=np.float32).reshape(1, 16, 28, 28) / 1024
+    code, data = (
+        compile_depthwise_separable(depthwise, pointwise, x.shape, lowering=lowering, **given)(x)
+        for lowering in ("code", "data")
+    )
+    assert np.allclose(code, data, rtol=1e-5, atol=1e-5)
+
+
+def test_the_schedule_pass_takes_what_the_mapping_pass_allows() -> None:
+    """Both know only the memory that every GPU has: of 384 channels 32 columns fit exactly."""
+
+    def compile_text(channels: int) -> None:
+        depthwise, pointwise = block(channels, 16)
+        layer = separable_layers(depthwise, pointwise, (1, channels, 14, 14), padding=1).both
+        for _ in run_passes(build_module(layer), pipeline_passes("sparsert-gpu-pipeline"), context):
+            pass
+
+    context = make_context()
+    compile_text(384)
+    with pytest.raises(ScheduleError, match=r"49152 bytes .* for 32 columns of 385 channels"):
+        compile_text(385)
+
+
 @pytest.mark.parametrize("target", ["cpu", "sm_80", "sm_90"])
 def test_the_models_choose_what_they_predict_to_be_faster(target: str) -> None:
     seen: set[bool] = set()
@@ -324,6 +360,11 @@ def test_wrong_arguments_are_refused_with_what_was_expected() -> None:
     on_gpu: dict[str, Any] = {"target": "sm_90", "fused": True}
     wrong: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (MatrixError, "depthwise: expected a filter of shape", {"depthwise": pointwise}),
+        (MatrixError, "weight: expected a filter of numbers", {"depthwise": [[1], [2, 3]]}),
+        (MatrixError, "weight: expected a filter of numbers", {"pointwise": [[1], [2, 3]]}),
+        (ArgumentError, "input_shape: expected whole numbers", {"input_shape": (1, np.inf, 6, 6)}),
+        (ArgumentError, "fused: expected True, False or None", {"fused": np.ones(2)}),
+        (ArgumentError, "layout: expected", {"layout": np.ones(2)}),
         (MatrixError, "pointwise: expected a matrix", {"pointwise": np.ones((3, 8, 3, 3))}),
         (MatrixError, r"pointwise: expected a matrix \(O, 8\)", {"pointwise": np.ones((3, 7))}),
         (ArgumentError, "groups: expected a divisor of the 8", {"input_shape": (1, 3, 6, 6)}),

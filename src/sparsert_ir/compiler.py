@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sparsert_ir.compilation import Compilation
 from sparsert_ir.cost_model.budget import CODE_BUDGET
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
+from sparsert_ir.cost_model.cpu import with_lowering
 from sparsert_ir.element_types import BF16_FROM, Dtype, DtypeLike
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer
@@ -94,7 +95,7 @@ def compile_spmm(
 
 
 def _check_budget(code_budget: int) -> None:
-    if type(code_budget) is not int or code_budget < 0:
+    if not is_integer(code_budget) or code_budget < 0:
         raise ArgumentError(f"code_budget: expected a number of bytes, got {code_budget!r}")
 
 
@@ -158,10 +159,10 @@ def _schedule(
     layer: Layer,
     target: str,
     schedule: Schedule | None,
-    lowering: Lowering | None,
+    lowering: Any,
     code_budget: int,
 ) -> Schedule:
-    if lowering not in (None, "code", "data"):
+    if not isinstance(lowering, str | None) or lowering not in (None, "code", "data"):
         raise ArgumentError(f'lowering: expected None, "code" or "data", got {lowering!r}')
     if schedule is None:
         return default_schedule(layer, target, lowering, code_budget)
@@ -198,16 +199,15 @@ def default_schedule(
     matrix = layer.matrix
     if layer.depthwise is not None:
         chosen = default_separable(ConvolutionFacts.of(layer), target)
-        return chosen if lowering is None else replace(chosen, lowering=lowering)
+        return chosen if lowering is None else with_lowering(chosen, lowering)
     if layer.window is not None:
         if lowering is None and target != "cpu":
             lowering = convolution_lowering(
                 matrix.shape, matrix.nonzeros, layer.window, code_budget
             ).lowering
-        chosen = default_convolution(
+        return default_convolution(
             matrix.shape, layer.window, layer.dtype, target, lowering or "data", matrix.nonzeros
         )
-        return chosen if lowering is None else replace(chosen, lowering=lowering)
     if target == "cpu":
         return default_cpu_schedule(
             matrix.shape, layer.columns, layer.dtype, matrix.nonzeros, lowering or "data"

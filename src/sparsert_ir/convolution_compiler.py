@@ -87,7 +87,7 @@ def convolution_layer(
     name: Any,
 ) -> Layer:
     """The layer that arguments of `compile_conv2d` describe, without a schedule; its errors."""
-    if layout not in ("NCHW", "NHWC"):
+    if not isinstance(layout, str) or layout not in ("NCHW", "NHWC"):
         raise ArgumentError(f'layout: expected "NCHW" or "NHWC", got {layout!r}')
     matrix, kernel = filter_matrix(weight, groups, numpy_type(dtype_of(dtype)))
     window = _window(input_shape, kernel, stride, padding, dilation, layout)

@@ -81,4 +81,4 @@ def _bias(bias: npt.ArrayLike, rows: int, dtype: str) -> Array:
         narrow = rounded(numbers, kind)
     if not np.isfinite(narrow).all():
         raise ArgumentError(f"bias: expected finite numbers in {kind}, got NaN or infinity")
-    return numbers.astype(np.float32)
+    return narrow.astype(np.float32)

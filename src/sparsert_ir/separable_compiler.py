@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from sparsert_ir.compiler import ScheduleLike, compile_layer
+from sparsert_ir.convolution import filter_array
 from sparsert_ir.convolution_compiler import convolution_layer
 from sparsert_ir.cost_model.budget import CODE_BUDGET
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
+from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DtypeLike
 from sparsert_ir.errors import ArgumentError, MatrixError
 from sparsert_ir.frontend import Depthwise, Layer
@@ -117,7 +118,7 @@ def compile_depthwise_separable(
         dtype=dtype,
         name=name,
     )
-    choice = _choice(layers.both, kind, fused, schedule is not None)
+    choice = _choice(layers.both, kind, fused, lowering, scheduled=schedule is not None)
     if choice.fused:
         kernels = (compile_layer(layers.both, kind, schedule, lowering, code_budget, threads),)
     else:
@@ -189,37 +190,41 @@ def separable_layers(
     return SeparableLayers(first, second, replace(second, window=first.window, depthwise=part))
 
 
-def _choice(layer: Layer, target: str, fused: Any, scheduled: bool) -> SeparableChoice:
-    if fused not in (None, True, False):
+def _choice(
+    layer: Layer, target: str, fused: Any, lowering: Any, *, scheduled: bool
+) -> SeparableChoice:
+    if not isinstance(fused, bool | None):
         raise ArgumentError(f"fused: expected True, False or None, got {fused!r}")
     if fused is None and not scheduled:
+        if target != "cpu" and isinstance(lowering, str) and lowering == "data":
+            return SeparableChoice(False, "on a GPU one kernel for both is code")
         return choose_separable(ConvolutionFacts.of(layer), target)
     return SeparableChoice(fused is not False, "as asked for")
 
 
 def _channels(input_shape: Any, layout: Any) -> int:
     """Channels of x; 1 where the shape is none, which is refused later."""
-    place = 1 if layout == "NCHW" else 3
+    place = 1 if isinstance(layout, str) and layout == "NCHW" else 3
     try:
         return int(input_shape[place])
-    except (TypeError, ValueError, LookupError):
+    except (TypeError, ValueError, LookupError, OverflowError):
         return 1
 
 
-def _filters(depthwise: Any) -> Any:
-    shape = tuple(np.shape(depthwise))
-    if len(shape) != 4 or shape[1] != 1:
+def _filters(depthwise: Any) -> Array:
+    array = filter_array(depthwise)
+    if array.ndim != 4 or array.shape[1] != 1:
         raise MatrixError(
             "depthwise: expected a filter of shape (C * m, 1, height, width), m for each of the C"
-            f" channels of x, got shape {shape}"
+            f" channels of x, got shape {array.shape}"
         )
-    return depthwise
+    return array
 
 
-def _pointwise(weight: Any, channels: int) -> Any:
+def _pointwise(weight: Any, channels: int) -> Array:
     """As a filter of four dimensions."""
-    array = weight if hasattr(weight, "reshape") else np.asarray(weight)
-    shape = tuple(array.shape)
+    array = filter_array(weight.toarray() if hasattr(weight, "toarray") else weight)
+    shape = array.shape
     is_matrix = len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1))
     if not is_matrix or shape[1] != channels:
         raise MatrixError(

@@ -11,7 +11,7 @@ from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.gpu.facts import WARP
 from sparsert_ir.gpu.staging import SliceCopy
 from sparsert_ir.gpu.stream_arrays import Steps, StreamArrays
-from sparsert_ir.gpu.stream_choice import block_count, tile_columns, tile_dimension
+from sparsert_ir.gpu.stream_choice import blocks_per_tile, tile_columns, tile_dimension
 from sparsert_ir.gpu.stream_lanes import FmaLanes, StreamLanes
 from sparsert_ir.gpu.stream_tensor_cores import MmaLanes
 from sparsert_ir.gpu.window_staging import WindowCopy
@@ -56,7 +56,7 @@ class StreamBody:
     @property
     def _blocks(self) -> int:
         """That share the panels."""
-        return block_count(self.arrays.layout, self._schedule)
+        return blocks_per_tile(self.arrays.layout, self._schedule)
 
     def write(self, code: Code) -> None:
         """The first chunks are on their way before the kernel before this one must have ended."""

@@ -35,10 +35,10 @@ def tile_dimension(product: ProductFunction) -> Literal["x", "y"]:
     return "y" if tile_count(product) <= LARGEST_GRID_Y else "x"
 
 
-def block_count(layout: StreamLayout, schedule: Schedule) -> int:
-    """Blocks that share the panels."""
-    warps = sum(layout.panels) // (schedule.threads // WARP)
-    return -(-warps // schedule.panels_per_warp)
+def blocks_per_tile(layout: StreamLayout, schedule: Schedule) -> int:
+    """Blocks that share the panels of a tile."""
+    of_one_turn = sum(layout.panels) // (schedule.threads // WARP)
+    return -(-of_one_turn // schedule.panels_per_warp)
 
 
 def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamLayout, IntArray]:

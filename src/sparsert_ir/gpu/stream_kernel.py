@@ -16,7 +16,7 @@ from sparsert_ir.gpu.staging import StagedSlice
 from sparsert_ir.gpu.stream_arrays import StreamArrays
 from sparsert_ir.gpu.stream_body import StreamBody
 from sparsert_ir.gpu.stream_choice import (
-    block_count,
+    blocks_per_tile,
     check_schedule,
     stream_layout,
     tile_columns,
@@ -88,7 +88,7 @@ class StreamKernelBuilder:
         types = product.buffer_types()
         block = Block(arg_types=types)
         code = Code(block)
-        extents = [block_count(self.layout, product.schedule), tile_count(product)]
+        extents = [blocks_per_tile(self.layout, product.schedule), tile_count(product)]
         if tile_dimension(product) == "x":
             extents.reverse()
         grid = [code.index(extent) for extent in (*extents, 1)]

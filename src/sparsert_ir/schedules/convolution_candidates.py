@@ -26,8 +26,8 @@ _DATA_SHARE = 4
 def best_convolutions(
     matrix: SparseMatrix, window: Window, dtype: str, target: str, count: int
 ) -> list[Schedule]:
-    """The `count` schedules that look fastest: on a CPU by `cpu_convolution_model`; on a GPU by the
-    model of products, and for the filter as data what is near the default.
+    """The `count` schedules that look fastest: on a CPU by `cost_model.cpu_convolution`; on a GPU
+    by the model of products, and for the filter as data what is near the default.
 
     target: "cpu" or an architecture.
     """

@@ -16,6 +16,8 @@ from sparsert_ir.schedules.data import data_schedule, walks_over_tiles
 from sparsert_ir.schedules.tensor_cores import TensorCoreFacts, tensor_core_schedule
 
 _FEW_COLUMNS = 8
+_DEEP_X = 4 * 2**20
+"""Bytes of x in f32 that blocks of a matrix as data had better not all copy, slice after slice."""
 _FEW_COLUMNS_OF_MMA = 4
 """Up to which lanes are as fast as tensor cores."""
 RUN_ONCE_BYTES = 1.9 * 2**20
@@ -49,13 +51,16 @@ class LoweringChoice:
 def choose_lowering(
     shape: tuple[int, int], nonzeros: int, columns: int, code_budget: int = CODE_BUDGET
 ) -> LoweringChoice:
-    """Code while it fits in the budget and is used for more than a few columns, else data.
+    """Code while it fits in the budget and is used for more than a few columns, or for very many
+    rows of x; else data.
 
     Code that runs once (N of up to 64) and is larger than `RUN_ONCE_BYTES` is fetched so slowly
     that streaming the matrix is faster (docs/performance.md).
     """
     once = columns <= 64
     size = code_bytes(shape, nonzeros, 4 if once else 8)
+    if size <= code_budget and shape[1] * min(columns, _FEW_COLUMNS) * 4 > _DEEP_X:
+        return LoweringChoice("code", "every block of data would copy all of a very deep x")
     if columns <= _FEW_COLUMNS:
         reason = f"for N of up to {_FEW_COLUMNS}, numbers are read faster than instructions"
         return LoweringChoice("data", reason)
@@ -96,6 +101,7 @@ def default_gpu_schedule(
 ) -> Schedule:
     """A schedule for `y[M, N] = W[M, K] @ x[K, N]` on a GPU.
 
+    nonzeros: None: unknown, as if none were zero.
     shared_memory: bytes that a block has; None: what the architecture gives.
     """
     overlap = architecture_number(architecture) >= OVERLAP_FROM
@@ -170,7 +176,7 @@ def default_cpu_schedule(
     nonzeros: int | None = None,
     lowering: Lowering = "data",
 ) -> Schedule:
-    """A schedule for a CPU: the fastest one by `cpu_model.predict_cpu`, which knows data only.
+    """A schedule for a CPU: the fastest one by `cost_model.cpu.predict_cpu`, which knows data only.
 
     nonzeros: None: unknown, taken as a tenth of the matrix.
     """

@@ -1,6 +1,8 @@
 """Which knobs of a schedule mean something where: on a GPU or a CPU, for code or for data.
 
 A knob that would be ignored is refused, so that a schedule never says what the kernel does not do.
+Two depend on the element type as well, and are ignored where it is not f16: `accumulation` (but see
+`check_accumulation`) and `fold_length`, which counts where sums are folded.
 """
 
 from dataclasses import asdict, fields

@@ -78,35 +78,43 @@ def _alone_us(facts: ConvolutionFacts, target: str, *, shared: bool = False) -> 
     return min(whole, max(least, start + busy + parts[_LATENCY] + parts[_FETCH]))
 
 
-def default_separable(facts: ConvolutionFacts, target: str) -> Schedule:
+def default_separable(
+    facts: ConvolutionFacts, target: str, shared_memory: int | None = None
+) -> Schedule:
     """The schedule of the one kernel for "cpu" or an architecture, by the models.
 
-    Raises ScheduleError where the columns of a block do not fit into its shared memory.
+    shared_memory: bytes that a block has; None: what the architecture gives.
+    Raises ScheduleError where the columns of a block do not fit into it.
     """
     if target == "cpu":
         return best_cpu_convolution(facts)
-    return best_separable(facts, target, 1)[0]
+    return best_separable(facts, target, 1, shared_memory)[0]
 
 
-def best_separable(facts: ConvolutionFacts, target: str, count: int) -> list[Schedule]:
+def best_separable(
+    facts: ConvolutionFacts, target: str, count: int, shared_memory: int | None = None
+) -> list[Schedule]:
     """The `count` schedules that look fastest; errors as of `default_separable`."""
     if target == "cpu":
         found = cpu_convolution_candidates(facts)
         return sorted(found, key=lambda one: predict_cpu_convolution(facts, one))[:count]
-    found, limits = separable_candidates(facts, target), limits_of(target)
+    found, limits = separable_candidates(facts, target, shared_memory), limits_of(target)
     return sorted(found, key=lambda one: predict_separable_us(one, facts, limits))[:count]
 
 
-def separable_candidates(facts: ConvolutionFacts, architecture: str) -> list[Schedule]:
+def separable_candidates(
+    facts: ConvolutionFacts, architecture: str, shared_memory: int | None = None
+) -> list[Schedule]:
     """Schedules for a GPU, in no order of merit: all panels in one block, where they have room, so
     that each column's depthwise part is computed once.
     """
     overlap = architecture_number(architecture) >= OVERLAP_FROM
-    found = list(dict.fromkeys(_candidates(facts, shared_memory_of(architecture))))
+    available = shared_memory or shared_memory_of(architecture)
+    found = list(dict.fromkeys(_candidates(facts, available)))
     if not found:
         assert facts.depthwise is not None
         raise ScheduleError(
-            f"schedule: expected at most {shared_memory_of(architecture)} bytes of workgroup memory"
+            f"schedule: expected at most {available} bytes of workgroup memory"
             f" for 32 columns of {facts.depthwise.rows} channels"
         )
     return [replace(one, launch="overlapped") for one in found] if overlap else found

@@ -26,7 +26,7 @@ from sparsert_ir.window import Window
 
 _OPERATOR_US, _COPY_US = 12.0, 0.0004
 """Of torch's way to an operator, and of each element of x that is copied, on the CPU that
-`cpu_model` was fitted to (docs/pytorch.md)."""
+`cost_model.cpu` was fitted to (docs/pytorch.md)."""
 _TIMED_SECONDS = 0.03
 _FEWEST_RUNS, _MOST_RUNS = 3, 200
 
