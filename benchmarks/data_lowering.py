@@ -30,9 +30,9 @@ from measure_job import MeasureJob, Measurement
 from peers import PeerJob, PeerTime
 from results import replace_text
 from sparsert_ir.frontend import Layer
-from sparsert_ir.gpu.facts import OVERLAP_FROM
+from sparsert_ir.gpu.facts import OVERLAP_FROM, architecture_number
 from sparsert_ir.schedules.candidates import data_candidates, data_neighbours, sampled
-from sparsert_ir.schedules.default import architecture_number, gpu_schedule_for
+from sparsert_ir.schedules.default import gpu_schedule_for
 from sparsert_ir.targets import nearest_architecture
 from sparsert_ir.tuner.build_job import Build
 from sparsert_ir.workers.pool import Finished, WorkerPool

@@ -9,7 +9,6 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts, FilterFacts
-from sparsert_ir.cost_model.cpu import with_lowering
 from sparsert_ir.dialects.sparsert import (
     ConstantOp,
     Conv2dOp,
@@ -23,6 +22,7 @@ from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.convolution import default_convolution
+from sparsert_ir.schedules.cpu import with_lowering
 from sparsert_ir.schedules.default import default_cpu_schedule, default_gpu_schedule
 from sparsert_ir.schedules.separable import default_separable
 

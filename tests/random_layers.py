@@ -17,14 +17,19 @@ from sparsert_ir.context import make_context
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, ROUNDOFF, SMALLEST, Dtype, numpy_type
 from sparsert_ir.frontend import Layer, build_module
-from sparsert_ir.gpu.facts import ASYNC_COPY_FROM, BULK_COPY_FROM, CLUSTERS_FROM, MMA_FROM
+from sparsert_ir.gpu.facts import (
+    ASYNC_COPY_FROM,
+    BULK_COPY_FROM,
+    CLUSTERS_FROM,
+    MMA_FROM,
+    architecture_number,
+)
 from sparsert_ir.interpreter import interpret
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes import PIPELINES
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.pipeline import pipeline_passes
 from sparsert_ir.schedule import Accumulation, Schedule
-from sparsert_ir.schedules.default import architecture_number
 
 GPU = "sparsert-gpu-pipeline"
 GPU_DATA = "sparsert-gpu-data-pipeline"

@@ -26,10 +26,9 @@ from sanitizer_faults import FAULTS, run_fault
 
 from sparsert_ir import Kernel
 from sparsert_ir.dense import Array
-from sparsert_ir.gpu.facts import BULK_COPY_FROM, CLUSTERS_FROM, OVERLAP_FROM
+from sparsert_ir.gpu.facts import BULK_COPY_FROM, CLUSTERS_FROM, OVERLAP_FROM, architecture_number
 from sparsert_ir.runtime.device import probe_gpus, require_gpu
 from sparsert_ir.runtime.device_array import DeviceArray
-from sparsert_ir.schedules.default import architecture_number
 
 VARIABLE = "SPARSERT_COMPUTE_SANITIZER"
 _TIMEOUT = 280.0

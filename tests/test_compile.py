@@ -17,10 +17,10 @@ from xdsl.parser import Parser
 import sparsert_ir
 from sparsert_ir import Kernel, Schedule
 from sparsert_ir.context import make_context
-from sparsert_ir.cost_model.cpu import with_lowering
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import Dtype, numpy_type
 from sparsert_ir.errors import ArgumentError, CallError
+from sparsert_ir.schedules.cpu import with_lowering
 from sparsert_ir.schedules.default import default_cpu_schedule
 
 LOWERINGS = pytest.mark.parametrize("pipeline", [CPU_DATA, CPU_CODE])

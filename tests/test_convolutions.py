@@ -27,11 +27,7 @@ from sparsert_ir import compile_conv2d
 from sparsert_ir.context import make_context
 from sparsert_ir.convolution import filter_matrix
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model.cpu_convolution import (
-    best_cpu_convolution,
-    cpu_convolution_candidates,
-    predict_cpu_convolution,
-)
+from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cpu.host_threads import available_cores
 from sparsert_ir.cpu.image_tiles import ImageTiles, image_tiles
 from sparsert_ir.cpu.padding import copied_columns
@@ -43,6 +39,7 @@ from sparsert_ir.layout.row_packing import LONG_ROW
 from sparsert_ir.pipeline import run_passes
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_threads
+from sparsert_ir.schedules.cpu import best_cpu_convolution, cpu_convolution_candidates
 from sparsert_ir.window import Window
 
 PIPELINES = pytest.mark.parametrize("pipeline", [GPU, GPU_DATA, CPU_DATA, CPU_CODE])

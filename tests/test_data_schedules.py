@@ -20,14 +20,14 @@ from sparsert_ir.element_types import Dtype
 from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu import stream_choice
-from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP
+from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP, shared_memory_of
 from sparsert_ir.layout.packing import most_rows_held
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.candidates import best_candidates, data_candidates, data_neighbours
 from sparsert_ir.schedules.convolution_candidates import best_convolutions
 from sparsert_ir.schedules.data import data_schedule, holds_all
-from sparsert_ir.schedules.default import default_gpu_schedule, shared_memory_of
+from sparsert_ir.schedules.default import default_gpu_schedule
 from sparsert_ir.window import Window
 
 sparse: Any = import_module("scipy.sparse")

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model.cpu import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
-from sparsert_ir.cost_model.cpu_convolution import best_cpu_convolution, predict_cpu_convolution
+from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu, predict_dense_cpu
+from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.gpu import DENSE_MODES, Product, predict_dense_us, predict_us
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedules.candidates import gpu_candidates, sampled
+from sparsert_ir.schedules.cpu import best_cpu_convolution, best_cpu_schedule
 from sparsert_ir.schedules.default import default_gpu_schedule, default_lowering
 
 _SCHEDULES_COMPARED = 400

@@ -8,12 +8,12 @@ from xdsl.passes import ModulePass
 from sparsert_ir.context import make_context
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer, build_module
+from sparsert_ir.gpu.facts import shared_memory_of
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.passes.map_to_gpu import MapToGpu
 from sparsert_ir.passes.stage_x import StageX
 from sparsert_ir.passes.unroll_pattern import UnrollPattern
 from sparsert_ir.pipeline import StageRecord, pipeline_passes, run_passes
-from sparsert_ir.schedules.default import shared_memory_of
 
 PIPELINE_OF = {
     ("gpu", "code"): "sparsert-gpu-pipeline",

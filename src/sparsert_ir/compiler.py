@@ -9,10 +9,10 @@ import numpy.typing as npt
 from sparsert_ir.compilation import Compilation
 from sparsert_ir.cost_model.budget import CODE_BUDGET
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model.cpu import with_lowering
 from sparsert_ir.element_types import BF16_FROM, Dtype, DtypeLike
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer
+from sparsert_ir.gpu.facts import architecture_number
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.layer_arguments import is_integer, make_layer
 from sparsert_ir.matrix import MatrixLike
@@ -22,8 +22,8 @@ from sparsert_ir.schedules.convolution import (
     convolution_threads,
     default_convolution,
 )
+from sparsert_ir.schedules.cpu import with_lowering
 from sparsert_ir.schedules.default import (
-    architecture_number,
     choose_lowering,
     default_cpu_schedule,
     default_lowering,

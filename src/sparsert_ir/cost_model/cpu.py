@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from sparsert_ir.cpu.column_tiles import ColumnTiles, column_tiles, pieces, vectors
 from sparsert_ir.cpu.simd import AVX512, Simd, host_simd
-from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
+from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.layout.row_packing import chains_for, reads_groups
-from sparsert_ir.schedule import Lowering, Schedule
+from sparsert_ir.layout.row_packing import reads_groups
+from sparsert_ir.schedule import Schedule
 
 _NS = 1e-9
 
@@ -161,64 +161,7 @@ def _competes(facts: CpuFacts, limits: CpuLimits, width: int) -> bool:
     return count < apart and facts.depth > sets // apart * limits.l1_ways
 
 
-def cpu_candidates(facts: CpuFacts, simd: Simd | None = None) -> list[Schedule]:
-    """The schedules worth considering, in no order of merit, always the same.
-
-    simd: None: the host's.
-    """
-    registers = host_simd() if simd is None else simd
-    return [
-        Schedule(
-            lowering="data",
-            rows_per_panel=1,
-            threads=1,
-            columns_per_thread=width,
-            staging=staging,
-            chains=chains_for(width, facts.rows, facts.nonzeros, registers),
-            accumulation=default_accumulation(facts.dtype),
-        )
-        for width in _widths(facts.columns, registers.widest)
-        for staging in ("none", "copy")
-    ]
-
-
-def _widths(columns: int, widest: int) -> list[int]:
-    """Widths of tiles: as wide as the product while that is little, or some that fill registers."""
-    widths = {width for width in (16, 32, 48, 64, 96, 128, 192, 256) if width < columns}
-    if columns <= 256:
-        widths.add(columns)
-    return sorted(width for width in widths if width <= widest) or [min(columns, 16)]
-
-
-def best_cpu_schedule(facts: CpuFacts) -> Schedule:
-    """The candidate with the shortest predicted time, the first of equals."""
-    return min(cpu_candidates(facts), key=lambda schedule: predict_cpu(facts, schedule))
-
-
-def with_lowering(schedule: Schedule, lowering: Lowering) -> Schedule:
-    """A schedule for data on a CPU with another lowering; code has no chains."""
-    chains = schedule.chains if lowering == "data" else 1
-    return replace(schedule, lowering=lowering, chains=chains)
-
-
-def threads_for(facts: CpuFacts, schedule: Schedule, cores: int) -> int:
-    """Threads that make a call fastest, at most `cores`."""
-    if schedule.lowering != "data":
-        return threads_that_pay(_code_seconds(facts, host_limits()), cores)
-    return threads_that_pay(predict_cpu(facts, schedule), cores)
-
-
-def threads_that_pay(alone: float, cores: int) -> int:
-    """Threads, at most `cores`, for a call that takes `alone` seconds on one: each must save more
-    than waking them costs.
-    """
-
-    def seconds(threads: int) -> float:
-        return alone / threads + (threads > 1) * CpuLimits().thread * _NS
-
-    return min(range(1, cores + 1), key=seconds)
-
-
-def _code_seconds(facts: CpuFacts, limits: CpuLimits) -> float:
-    """A lower bound for the matrix as code: as if every x came from L1."""
+def predict_cpu_code(facts: CpuFacts, limits: CpuLimits | None = None) -> float:
+    """Seconds, a lower bound for the matrix as code: as if every x came from L1."""
+    limits = limits or host_limits()
     return (limits.call + facts.nonzeros * vectors(facts.columns) * limits.near) * _NS

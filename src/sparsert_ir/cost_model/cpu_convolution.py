@@ -1,4 +1,4 @@
-"""How long a convolution takes on a CPU with a given schedule, and which schedule is fastest."""
+"""How long a convolution takes on a CPU with a given schedule."""
 
 import math
 from dataclasses import dataclass
@@ -7,16 +7,12 @@ from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model.cpu import host_limits
 from sparsert_ir.cpu.column_tiles import pieces, vectors
 from sparsert_ir.cpu.image_tiles import ImageTiles, image_tiles
-from sparsert_ir.cpu.simd import host_simd
-from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
+from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.layout.row_packing import chains_for, reads_groups
+from sparsert_ir.layout.row_packing import reads_groups
 from sparsert_ir.schedule import Schedule
 
 _NS = 1e-9
-_WIDEST_LANE = 256
-_NARROW_LANE = 32
-"""Below it the model is too optimistic: few sums are under way at once."""
 
 
 @dataclass(frozen=True)
@@ -104,40 +100,3 @@ def _copy_ns(facts: ConvolutionFacts, tiles: ImageTiles) -> float:
     rows = facts.window.channels * copy.planes * copy.down.size
     factor = limits.picked if facts.window.strides[1] > 1 else 1.0
     return rows * vectors(copy.pitch) * limits.copied * factor
-
-
-def cpu_convolution_candidates(facts: ConvolutionFacts) -> list[Schedule]:
-    """The schedules worth considering, in no order of merit, always the same: tiles of as many
-    lines as registers hold, or parts of a line.
-    """
-    height, width = facts.window.output
-    widest = min(_WIDEST_LANE, host_simd().widest)
-    pitch = image_tiles(facts.window, 1).copy.pitch
-    most = min(height, 1 + max(0, widest - width) // pitch)
-    whole = [width + (lines - 1) * pitch for lines in range(1, 1 + most)]
-    columns = {count for count in whole if _NARROW_LANE <= count <= widest}
-    # Many numbers of lines at most lead to the same tiles.
-    columns = {image_tiles(facts.window, count).copy.columns for count in columns}
-    columns |= {limit for limit in (64, 128, _WIDEST_LANE) if limit < width and limit <= widest}
-    return [
-        Schedule(
-            lowering="data",
-            rows_per_panel=1,
-            threads=1,
-            columns_per_thread=count,
-            chains=chains_for(_lane(facts, count), facts.rows, facts.nonzeros, host_simd()),
-            accumulation=default_accumulation(facts.dtype),
-        )
-        for count in sorted(columns or whole[-1:])
-    ]
-
-
-def _lane(facts: ConvolutionFacts, columns: int) -> int:
-    """Columns that are summed together in tiles of so many."""
-    return image_tiles(facts.window, columns).lane(columns)
-
-
-def best_cpu_convolution(facts: ConvolutionFacts) -> Schedule:
-    """The candidate with the shortest predicted time, the first of equals."""
-    candidates = cpu_convolution_candidates(facts)
-    return min(candidates, key=lambda schedule: predict_cpu_convolution(facts, schedule))

@@ -1,6 +1,8 @@
 """What holds on every CUDA GPU that we compile for (CUDA C++ Programming Guide, "Compute
-Capabilities"), for the levels that must agree on it.
+Capabilities"), and what differs, for the levels that must agree on it.
 """
+
+from sparsert_ir.element_types import ELEMENT_BYTES
 
 BLOCK_THREADS = 1024
 """Threads that a block can have."""
@@ -37,3 +39,23 @@ MIN_BLOCKS = "nvvm.minctasm"
 spares registers for more than one even where shared memory has room for one only."""
 INSTRUCTION_BYTES = 16
 """Of machine code, on every architecture since sm_70."""
+SHARED_MEMORY = {
+    70: 96, 72: 96, 75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227,
+}  # fmt: skip
+"""KiB of shared memory that a block can have, by compute capability times ten (CUDA C++
+Programming Guide, technical specifications per compute capability)."""
+
+
+def architecture_number(architecture: str) -> int:
+    """90 for "sm_90" and "sm_90a"."""
+    return int(architecture.removeprefix("sm_").rstrip("af"))
+
+
+def shared_memory_of(architecture: str) -> int:
+    """Bytes of shared memory that a block can have."""
+    return 1024 * SHARED_MEMORY[architecture_number(architecture)]
+
+
+def has_tensor_cores(architecture: str, dtype: str) -> bool:
+    """Whether `instruction = mma` multiplies this element type there."""
+    return ELEMENT_BYTES[dtype] == 2 and architecture_number(architecture) >= MMA_FROM

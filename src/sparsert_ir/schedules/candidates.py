@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from sparsert_ir.cost_model.cpu import CpuFacts, cpu_candidates, predict_cpu
+from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
@@ -25,18 +25,16 @@ from sparsert_ir.gpu.facts import (
     OVERLAP_FROM,
     STATIC_SHARED_MEMORY,
     WARP,
+    architecture_number,
+    has_tensor_cores,
+    shared_memory_of,
 )
 from sparsert_ir.layout.packing import MMA_LINES
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Accumulation, Schedule
+from sparsert_ir.schedules.cpu import cpu_candidates
 from sparsert_ir.schedules.data import holds_all
-from sparsert_ir.schedules.default import (
-    architecture_number,
-    default_lowering,
-    gpu_schedule_for,
-    has_tensor_cores,
-    shared_memory_of,
-)
+from sparsert_ir.schedules.default import default_lowering, gpu_schedule_for
 
 _MULTIPROCESSORS = 132
 _FEWEST_WARPS, _MOST_WARPS = 2 * _MULTIPROCESSORS, 512 * _MULTIPROCESSORS

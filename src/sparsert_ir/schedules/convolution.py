@@ -6,11 +6,7 @@ from typing import Literal
 
 from sparsert_ir.cost_model.budget import CODE_BUDGET
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model.cpu import threads_that_pay, with_lowering
-from sparsert_ir.cost_model.cpu_convolution import (
-    best_cpu_convolution,
-    predict_cpu_convolution,
-)
+from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.cpu.host_threads import available_cores
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
@@ -19,18 +15,15 @@ from sparsert_ir.gpu.facts import (
     OVERLAP_FROM,
     STATIC_SHARED_MEMORY,
     WARP,
+    architecture_number,
+    has_tensor_cores,
+    shared_memory_of,
 )
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.code import code_bytes
+from sparsert_ir.schedules.cpu import best_cpu_convolution, threads_that_pay, with_lowering
 from sparsert_ir.schedules.data import holds_all
-from sparsert_ir.schedules.default import (
-    RUN_ONCE_BYTES,
-    LoweringChoice,
-    architecture_number,
-    has_tensor_cores,
-    readable_bytes,
-    shared_memory_of,
-)
+from sparsert_ir.schedules.default import RUN_ONCE_BYTES, LoweringChoice, readable_bytes
 from sparsert_ir.schedules.tensor_cores import TensorCoreFacts, tensor_core_convolution
 from sparsert_ir.window import Window
 

@@ -3,10 +3,7 @@
 from dataclasses import replace
 
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model.cpu_convolution import (
-    cpu_convolution_candidates,
-    predict_cpu_convolution,
-)
+from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.matrix import SparseMatrix
@@ -17,6 +14,7 @@ from sparsert_ir.schedules.convolution import (
     default_convolution,
     gpu_candidates,
 )
+from sparsert_ir.schedules.cpu import cpu_convolution_candidates
 from sparsert_ir.window import Window
 
 _DATA_SHARE = 4

@@ -3,15 +3,20 @@
 from dataclasses import dataclass, replace
 
 from sparsert_ir.cost_model.budget import CODE_BUDGET
-from sparsert_ir.cost_model.cpu import CpuFacts, best_cpu_schedule, threads_for, with_lowering
+from sparsert_ir.cost_model.cpu import CpuFacts
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.cpu.host_threads import available_cores
-from sparsert_ir.element_types import ELEMENT_BYTES
-from sparsert_ir.gpu.facts import MMA_FROM, OVERLAP_FROM
+from sparsert_ir.gpu.facts import (
+    OVERLAP_FROM,
+    architecture_number,
+    has_tensor_cores,
+    shared_memory_of,
+)
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.code import code_bytes, code_schedule
+from sparsert_ir.schedules.cpu import best_cpu_schedule, threads_for, with_lowering
 from sparsert_ir.schedules.data import data_schedule, walks_over_tiles
 from sparsert_ir.schedules.tensor_cores import TensorCoreFacts, tensor_core_schedule
 
@@ -22,22 +27,6 @@ _FEW_COLUMNS_OF_MMA = 4
 """Up to which lanes are as fast as tensor cores."""
 RUN_ONCE_BYTES = 1.9 * 2**20
 """Of code, beyond which a kernel that runs it once takes about three times as long on an H200."""
-
-SHARED_MEMORY = {
-    70: 96, 72: 96, 75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227,
-}  # fmt: skip
-"""KiB of shared memory that a block can have, by compute capability times ten (CUDA C++
-Programming Guide, technical specifications per compute capability)."""
-
-
-def architecture_number(architecture: str) -> int:
-    """90 for "sm_90" and "sm_90a"."""
-    return int(architecture.removeprefix("sm_").rstrip("af"))
-
-
-def shared_memory_of(architecture: str) -> int:
-    """Bytes of shared memory that a block can have."""
-    return 1024 * SHARED_MEMORY[architecture_number(architecture)]
 
 
 @dataclass(frozen=True)
@@ -146,11 +135,6 @@ def _data_schedule(product: Product, architecture: str, shared_memory: int) -> S
         return schedule
     found = walks_over_tiles(schedule, product.shape, product.dtype, shared_memory)
     return min(found, key=lambda one: predict_us(one, product, limits))
-
-
-def has_tensor_cores(architecture: str, dtype: str) -> bool:
-    """Whether `instruction = mma` multiplies this element type there."""
-    return ELEMENT_BYTES[dtype] == 2 and architecture_number(architecture) >= MMA_FROM
 
 
 def gpu_schedule_for(

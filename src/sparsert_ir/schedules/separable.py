@@ -5,19 +5,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model.cpu_convolution import (
-    best_cpu_convolution,
-    cpu_convolution_candidates,
-    predict_cpu_convolution,
-)
+from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.gpu import LOAD_CLOCKS, SERIAL_US, Product, predict_us, time_parts
 from sparsert_ir.cost_model.limits import GpuLimits, floor_us, limits_of
 from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import BLOCK_THREADS, OVERLAP_FROM, STATIC_SHARED_MEMORY
+from sparsert_ir.gpu.facts import (
+    BLOCK_THREADS,
+    OVERLAP_FROM,
+    STATIC_SHARED_MEMORY,
+    architecture_number,
+    shared_memory_of,
+)
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_lowering, default_convolution
-from sparsert_ir.schedules.default import architecture_number, shared_memory_of
+from sparsert_ir.schedules.cpu import best_cpu_convolution, cpu_convolution_candidates
 
 _MOST_PANELS = 64
 """Side by side in a block, as `sparsert-map-to-gpu` allows."""

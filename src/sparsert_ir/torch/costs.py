@@ -6,17 +6,15 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
-from sparsert_ir.cost_model.cpu import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
-from sparsert_ir.cost_model.cpu_convolution import (
-    best_cpu_convolution,
-    predict_cpu_convolution,
-)
+from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu, predict_dense_cpu
+from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.gpu import Product, predict_dense_us, predict_us
 from sparsert_ir.cost_model.limits import LAUNCH_US, GpuLimits, limits_of
 from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.runtime.timing import time_launches
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_lowering, default_convolution
+from sparsert_ir.schedules.cpu import best_cpu_convolution, best_cpu_schedule
 from sparsert_ir.schedules.default import default_lowering, gpu_schedule_for
 from sparsert_ir.torch.convolution import SparseConv2d
 from sparsert_ir.torch.filters import FilterLayer

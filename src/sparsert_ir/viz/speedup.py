@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsert_ir.cost_model.cpu import CpuFacts, best_cpu_schedule, predict_cpu, predict_dense_cpu
+from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu, predict_dense_cpu
 from sparsert_ir.cost_model.gpu import DENSE_MODES, Product, predict_dense_us, predict_us
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.errors import ArgumentError
+from sparsert_ir.schedules.cpu import best_cpu_schedule
 from sparsert_ir.schedules.default import choose_lowering, default_gpu_schedule
 from sparsert_ir.viz.canvas import (
     COLOURS,
