@@ -21,7 +21,7 @@ from sparsert_ir.artefact.arrays import from_npy, to_npy
 from sparsert_ir.artefact.container import MANIFEST, pack, sha256, unpack
 from sparsert_ir.artefact.writing import save_binary
 from sparsert_ir.element_types import DTYPES, numpy_type
-from sparsert_ir.errors import ArtefactError, CallError
+from sparsert_ir.errors import ArgumentError, ArtefactError, CallError, FileWriteError
 
 
 def weight() -> Any:
@@ -337,3 +337,17 @@ call(sparsert_ir.load(sys.argv[1]), np.ones((10, 9), np.float32), None, (12, 9))
     command = [sys.executable, "-c", script, str(tmp_path / "k")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("path", [None, 5, b"kernel"])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    kernel = sparsert_ir.compile(np.eye(4), 1, target="cpu")
+    for call in (kernel.save, sparsert_ir.load, sparsert_ir.load_matrix):
+        with pytest.raises(ArgumentError, match=f"path: expected a string or a path, got {path}"):
+            call(path)
+
+
+def test_a_path_with_a_null_byte_is_refused(tmp_path: Path) -> None:
+    kernel = sparsert_ir.compile(np.eye(4), 1, target="cpu")
+    with pytest.raises(FileWriteError, match="cannot write: embedded null byte"):
+        kernel.save(tmp_path / "a\0b")

@@ -9,7 +9,12 @@ from scipy import sparse
 import sparsert_ir
 import sparsert_ir.kernel
 from sparsert_ir import Schedule
-from sparsert_ir.errors import ArgumentError, BudgetError, MatrixError, ScheduleError
+from sparsert_ir.errors import (
+    ArgumentError,
+    BudgetError,
+    MatrixError,
+    ScheduleError,
+)
 
 EYE = np.eye(4, dtype=np.float32)
 N_RANGE = "n: expected a whole number from 1 to 2147483647, got"

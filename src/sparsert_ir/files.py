@@ -1,14 +1,23 @@
-"""Writing files at once or not at all."""
+"""Paths as given, and writing files at once or not at all."""
 
 import contextlib
 import os
 import secrets
 import stat
 from pathlib import Path
+from typing import Any
 
-from sparsert_ir.errors import FileWriteError
+from sparsert_ir.errors import ArgumentError, FileWriteError
 
 _LONGEST_PREFIX = 100
+
+
+def path_of(given: Any) -> Path:
+    """A string or an `os.PathLike` of one as a path; ArgumentError for anything else."""
+    try:
+        return Path(given)
+    except TypeError as error:
+        raise ArgumentError(f"path: expected a string or a path, got {given!r}") from error
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -19,15 +28,16 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     Raises FileWriteError where the directory is missing, full or not writable; the old file stays
     then.
     """
-    target = Path(path)
+    target = path_of(path)
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(content)
         else:
             _replace(Path(os.path.realpath(target)), content)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise FileWriteError(
-            f"{target}: cannot write: {error.strerror or error}; what was there is unchanged"
+            f"{target}: cannot write: {reason}; what was there is unchanged"
         ) from error
 
 

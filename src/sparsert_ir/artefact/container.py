@@ -5,9 +5,9 @@ import io
 import os
 import struct
 import zipfile
-from pathlib import Path
 
 from sparsert_ir.errors import ArtefactError
+from sparsert_ir.files import path_of
 
 MANIFEST = "manifest.json"
 LARGEST_FILE = 2**31
@@ -32,7 +32,7 @@ def unpack(path: str | os.PathLike[str]) -> dict[str, bytes]:
     Raises ArtefactError for a file that cannot be read, is no such container, is larger than 2 GiB,
     or claims members beyond its own size.
     """
-    file = Path(path)
+    file = path_of(path)
     try:
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sparsert_ir.dense import Array
 from sparsert_ir.errors import ArgumentError, MatrixError
+from sparsert_ir.files import path_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.matrix_files import mtx, npy, npz, safetensors, smtx
 from sparsert_ir.matrix_files.source import FileLimits, MatrixFile, Reader, open_regular, refusing
@@ -72,9 +73,10 @@ def load_matrix(
     """
     if seed is not None and seed < 0:
         raise ArgumentError(f"seed: expected a whole number of 0 or more, got {seed}")
-    suffix = _suffix_for(Path(path), key)
-    with _naming(Path(path)):
-        return SparseMatrix.of(_read(Path(path), suffix, key, seed, limits), dtype)
+    path = path_of(path)
+    suffix = _suffix_for(path, key)
+    with _naming(path):
+        return SparseMatrix.of(_read(path, suffix, key, seed, limits), dtype)
 
 
 def load_filter(
@@ -87,9 +89,10 @@ def load_filter(
 
     Arguments and errors as of `load_matrix`; MatrixError for an array of another rank.
     """
-    suffix = _suffix_for(Path(path), key)
-    with _naming(Path(path)):
-        found = _read(Path(path), suffix, key, None, limits)
+    path = path_of(path)
+    suffix = _suffix_for(path, key)
+    with _naming(path):
+        found = _read(path, suffix, key, None, limits)
         shape: tuple[int, ...] = found.shape
         if not isinstance(found, np.ndarray) or len(shape) != 4:
             what = "a filter of rank 4, (O, I / groups, height, width)"
@@ -121,7 +124,7 @@ def load_layer(
     Raises what `load_matrix` raises, and MatrixError for a bias that is not M finite numbers and
     for an n that is not one whole number of 1 or more.
     """
-    path = Path(path)
+    path = path_of(path)
     if _suffix(path) != ".npz":
         raise MatrixError(f"{path}: expected a .npz with the arrays weight, bias and n")
     with _naming(path), open_regular(path) as (stream, size):

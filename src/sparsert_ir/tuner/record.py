@@ -4,11 +4,10 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sparsert_ir.errors import ScheduleError, TuningRecordError
-from sparsert_ir.files import write_atomically
+from sparsert_ir.files import path_of, write_atomically
 from sparsert_ir.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class TuningRecord:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "TuningRecord":
         """Raises TuningRecordError, also for a file that cannot be read."""
-        file = Path(path)
+        file = path_of(path)
         try:
             size = file.stat().st_size
             if size > _LARGEST_FILE:
