@@ -184,13 +184,15 @@ def _deal_to_lines(
 def _starts(counts: Array, slots: _Slots, layout: StreamLayout) -> Array:
     """Where the steps of each panel and slice begin; `counts` are the nonzeros of slots x slices.
 
-    A panel without nonzeros takes one step.
+    Every panel takes a step in the first slice, so that the step before any later one exists: it is
+    what a panel without nonzeros in a slice loads in vain.
     """
     steps = -(-counts // (layout.chunk * slots.readers[:, np.newaxis]))
     first_slots = np.flatnonzero(slots.first_reader == 0)
     longest = np.maximum.reduceat(steps, first_slots, axis=0)
     starts = np.zeros(longest.size + 1, np.int64)
-    np.cumsum(np.maximum(longest, 1).ravel(), out=starts[1:])
+    longest[:, 0] = np.maximum(longest[:, 0], 1)
+    np.cumsum(longest.ravel(), out=starts[1:])
     return starts
 
 
