@@ -46,7 +46,7 @@ class SparseConv2d(SparseModule["SparseLayer | FilterLayer"]):
         *,
         activation: Activation = None,
         residual: bool | Literal["before", "after"] = False,
-        dtype: DtypeLike | None = None,
+        dtype: "DtypeLike | None" = None,
         max_kernels: int = MAX_KERNELS,
     ) -> "SparseConv2d":
         """Of a pruned `torch.nn.Conv2d`; arguments as of `SparseLinear.from_linear`.

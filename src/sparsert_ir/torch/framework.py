@@ -26,7 +26,7 @@ TENSOR_TYPES: dict[str, Any] = {
 }
 
 
-def dtype_for(weight: Tensor, dtype: DtypeLike | None) -> Dtype:
+def dtype_for(weight: Tensor, dtype: "DtypeLike | None") -> Dtype:
     """`dtype`, or that of the weight; ArgumentError where no kernel has it."""
     if dtype is None and weight.dtype not in TENSOR_TYPES.values():
         raise ArgumentError(

@@ -44,7 +44,7 @@ class SparseLinear(SparseModule[SparseLayer]):
         module: Module,
         *,
         activation: Activation = None,
-        dtype: DtypeLike | None = None,
+        dtype: "DtypeLike | None" = None,
         max_kernels: int = MAX_KERNELS,
         n_step: int = 1,
     ) -> "SparseLinear":
