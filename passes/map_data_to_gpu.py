@@ -27,7 +27,8 @@ class MapDataToGpu(ModulePass):
     Requires: a fused epilogue (`sparsert-fuse-epilogue`), `sparsert-partition`; one K group;
     functions whose body is one product.
     Guarantees: memrefs instead of tensors; the kernel's arguments are the function's, then the
-    packed arrays; the code grows with the slices of x alone.
+    packed arrays; the code does not grow with the matrix (that of a
+    convolution does with the slices of its window).
     """
 
     name = "sparsert-map-data-to-gpu"

@@ -1,5 +1,6 @@
 """Matrices as data on a GPU: every knob, against float64 and against the matrix as code."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,19 @@ def test_x_in_several_slices_is_exact(columns: int, dtype: Any) -> None:
     """30,000 rows of 16 columns do not fit in the shared memory of any block."""
     case = layer_case(dtype, None, columns, rows=40, depth=30_000)
     check_exact(whole_numbers(case), lowering="data")
+
+
+@pytest.mark.parametrize("columns", [1, 5, 8, 64])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_x_in_many_slices_is_exact(dtype: Any, columns: int) -> None:
+    """A loop goes over them."""
+    case = layer_case(dtype, None, columns, rows=40, depth=700_000)
+    check_exact(whole_numbers(replace(case, density=0.001)), lowering="data")
+
+
+def test_more_tiles_than_the_second_dimension_of_a_grid_has() -> None:
+    schedule = Schedule(lowering="data", rows_per_panel=1, threads=64)
+    check_exact(whole_numbers(layer_case("f32", schedule, 70_000, rows=20, depth=10)))
 
 
 def test_more_columns_than_an_index_can_count() -> None:

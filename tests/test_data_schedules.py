@@ -3,26 +3,31 @@
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ptxas import assemble
-from random_layers import GPU_DATA, Case, run, stages, whole_numbers
+from random_layers import GPU_DATA, Case, passes_before_llvm, run, stages, whole_numbers
 
 import sparsert_ir
 from sparsert_ir.advice import advise
+from sparsert_ir.context import make_context
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
+from sparsert_ir.dialects.sparsert import StreamLayoutAttr
 from sparsert_ir.element_types import Dtype
 from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.frontend import build_module
 from sparsert_ir.gpu import stream_choice
 from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP, shared_memory_of
+from sparsert_ir.layer_arguments import make_layer
 from sparsert_ir.layout.packing import most_rows_held
 from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.candidates import best_candidates, data_candidates, data_neighbours
 from sparsert_ir.schedules.convolution_candidates import best_convolutions
@@ -71,6 +76,38 @@ def replace_turns(schedule: Schedule, matrix: SparseMatrix) -> Schedule:
     """The schedule, with no more panels in turn than the matrix has."""
     panels = -(-matrix.shape[0] // schedule.rows_per_panel)
     return replace(schedule, panels_per_warp=min(schedule.panels_per_warp, panels))
+
+
+@pytest.mark.parametrize("instruction", ["fma", "mma"])
+@pytest.mark.parametrize("depth", [9 * 7, 10 * 7 - 1, 23 * 7 - 3])
+@pytest.mark.parametrize("columns", [8, 11])
+def test_many_slices_of_x_are_exact(instruction: Any, depth: int, columns: int) -> None:
+    """From nine on a loop goes over them."""
+    width = 8 if instruction == "mma" else 4
+    schedule = Schedule(
+        lowering="data",
+        instruction=instruction,
+        rows_per_panel=2,
+        columns_per_thread=width,
+        threads=64,
+        chunk=4,
+        stages=2,
+        accumulation="f32",
+    )
+    random = np.random.default_rng(0)
+    weight = random.integers(1, 5, (9, depth)) * (random.random((9, depth)) < 0.15)
+    layer = make_layer(
+        weight, columns, bias=None, activation=None, residual=False, dtype="f16", name="deep"
+    )
+    module = build_module(replace(layer, schedule=schedule))
+    for one in passes_before_llvm(GPU_DATA):
+        memory = -(-(7 + 1) * width * 2 // 16) * 16
+        given = replace(one, shared_memory=memory) if isinstance(one, MapDataToGpu) else one
+        given.apply(make_context(), module)
+    (kernel,) = (op for op in module.walk() if "sparsert.layout" in op.attributes)
+    assert cast(StreamLayoutAttr, kernel.attributes["sparsert.layout"]).data.slices >= 9
+    x = random.integers(-4, 5, (depth, columns)).astype(np.float16)
+    assert np.array_equal(run(module, "deep", [x]), weight @ x)
 
 
 @pytest.mark.parametrize("columns", [4, 5])

@@ -61,6 +61,7 @@ class SliceCopy:
     threads: of the block, all of which take part.
     columns: of x, N; the copy holds 0 where the tile reaches past them.
     depth:   rows of x, K.
+    first:   where it is not known before the kernel runs, a multiple of `rows`.
     """
 
     element_type: AnyFloat
@@ -68,7 +69,7 @@ class SliceCopy:
     columns: int
     depth: int
     width: int
-    first: int
+    first: int | SSAValue
     rows: int
 
     def write(self, code: Code, x: SSAValue, staged: StagedSlice, column: SSAValue) -> None:
@@ -95,10 +96,10 @@ class SliceCopy:
         """Pieces are as long as 16 bytes hold, if all starts are multiples."""
         widest = _WIDEST_BITS // self.element_type.bitwidth
         if self.columns == self.width and staged.whole:
-            sizes = [self.width * n for n in (self.first, self.rows, self.depth, staged.rows)]
-            start = self.first * self.width
+            rows = [self.rows, self.depth, staged.rows]
+            rows += [self.first] if isinstance(self.first, int) else []
             x, array = flattened(code, x), flattened(code, staged.array)
-            return _Flat(self, gcd(widest, *sizes), x, array, start)
+            return _Flat(self, gcd(widest, *(self.width * n for n in rows)), x, array)
         piece = gcd(widest, self.columns, self.width, staged.piece)
         return _RowByRow(self, piece, x, staged, column)
 
@@ -123,7 +124,6 @@ class _Flat:
     piece: int
     x: SSAValue
     array: SSAValue
-    start: int
 
     def place(self, code: Code, number: SSAValue) -> list[SSAValue]:
         """Where a piece lies in shared memory."""
@@ -131,7 +131,10 @@ class _Flat:
 
     def load(self, code: Code, number: SSAValue) -> SSAValue:
         """A piece of x."""
-        offset = code.add(self.place(code, number)[0], code.index(self.start))
+        first, width = self.copy.first, self.copy.width
+        known = isinstance(first, int)
+        start = code.index(first * width) if known else code.multiply(first, code.index(width))
+        offset = code.add(self.place(code, number)[0], start)
         kind = _lane_type(self.copy.element_type, self.piece)
         return code.insert(LoadColumnsOp(self.x, [offset], kind))
 
@@ -166,7 +169,8 @@ class _RowByRow:
         copy, piece = self.copy, self.piece
         kind = _lane_type(copy.element_type, piece)
         row, within = self._split(code, number)
-        row, here = code.add(row, code.index(copy.first)), code.add(self.column, within)
+        first = code.index(copy.first) if isinstance(copy.first, int) else copy.first
+        row, here = code.add(row, first), code.add(self.column, within)
         if copy.columns % copy.width == 0:
             return code.insert(LoadColumnsOp(self.x, [row, here], kind))
         inside = code.compare(here, "ult", code.index(copy.columns))

@@ -51,10 +51,11 @@ class StreamArrays:
         block = code.insert(gpu.BlockIdOp(tile_dimension(self.product)))
         return code.multiply(block, tile)
 
-    def steps(self, code: Code, panel: SSAValue, slice_number: int) -> Steps:
+    def steps(self, code: Code, panel: SSAValue, slice_number: int | SSAValue) -> Steps:
         starts = self.tables["starts"]
         place = code.multiply(panel, code.index(self.layout.slices))
-        place = code.add(place, code.index(slice_number))
+        number = code.index(slice_number) if isinstance(slice_number, int) else slice_number
+        place = code.add(place, number)
         return Steps(
             code.as_index(code.load(starts, place)),
             code.as_index(code.load(starts, code.add(place, code.index(1)))),

@@ -17,6 +17,9 @@ from sparsert_ir.gpu.stream_tensor_cores import MmaLanes
 from sparsert_ir.gpu.window_staging import WindowCopy
 from sparsert_ir.schedule import Schedule
 
+_SLICES_IN_A_LOOP = 8
+"""After the first one, from which on their code is written only once."""
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -66,17 +69,26 @@ class StreamBody:
             self._walk_over_panels(code)
 
     def _compute_panel(self, code: Code) -> None:
-        """Slice by slice of x."""
+        """Slice by slice of x; where there are many, all but the first and the last in a loop."""
         panel = self._first_panel(code)
         finish = self.lanes.begin_panel(code, panel)
-        sums = self.lanes.zero(code)
-        for number in range(self.arrays.layout.slices):
-            steps = self.arrays.steps(code, panel, number)
-            batch = self._load_batch(code, steps.begin, steps.end)
-            if number > 0:
-                code.do(gpu.BarrierOp())
-            self._stage(code, number)
-            sums, _ = self._multiply_steps(code, steps, batch, sums, lambda _, old: old)
+
+        def one_slice(inner: Code, number: int | SSAValue, sums: Values) -> Values:
+            steps = self.arrays.steps(inner, panel, number)
+            batch = self._load_batch(inner, steps.begin, steps.end)
+            if number != 0:
+                inner.do(gpu.BarrierOp())
+            self._stage(inner, number)
+            return self._multiply_steps(inner, steps, batch, sums, lambda _, old: old)[0]
+
+        sums = one_slice(code, 0, self.lanes.zero(code))
+        following = range(1, self.arrays.layout.slices)
+        if len(following) >= _SLICES_IN_A_LOOP and self.arrays.product.product.window is None:
+            last, one = code.index(following[-1]), code.index(1)
+            sums = code.sum_loop(one, last, one, sums, one_slice)
+            following = following[-1:]
+        for number in following:
+            sums = one_slice(code, number, sums)
         finish(code, sums)
 
     def _walk_over_panels(self, code: Code) -> None:
@@ -116,7 +128,7 @@ class StreamBody:
         dimension = "x" if tile_dimension(self.arrays.product) == "y" else "y"
         return code.add(before, code.insert(gpu.BlockIdOp(dimension)))
 
-    def _stage(self, code: Code, number: int) -> None:
+    def _stage(self, code: Code, number: int | SSAValue) -> None:
         """Copy slice `number` of x, for this block's columns, to shared memory; a zero row last.
 
         Before the first one the block waits for the kernel before it.
@@ -124,37 +136,12 @@ class StreamBody:
         if number == 0 and self._schedule.launch == "overlapped":
             code.do(nvvm.GridWaitOp())
             code.do(nvvm.GridLaunchDependentsOp())
-        product, layout = self.arrays.product, self.arrays.layout
-        depth = product.constant.shape[1]
-        first = number * layout.slice_columns
+        layout, staged = self.arrays.layout, self.arrays.staged
         threads, width = self._schedule.threads, tile_columns(self._schedule)
-        rows = min(layout.slice_columns, depth - first)
-        window = product.product.window
-        copy = (
-            SliceCopy(
-                element_type=product.element_type,
-                threads=threads,
-                columns=product.columns,
-                depth=depth,
-                width=width,
-                first=first,
-                rows=rows,
-            )
-            if window is None
-            else WindowCopy(
-                element_type=product.element_type,
-                threads=threads,
-                window=window.data,
-                width=width,
-                first=first,
-                rows=rows,
-            )
-        )
-        staged = self.arrays.staged
-        copy.write(code, self.arrays.x, staged, self.tile)
+        self._copy(code, number).write(code, self.arrays.x, staged, self.tile)
 
         def clear(inner: Code, column: SSAValue) -> None:
-            zero = inner.number(0.0, product.element_type)
+            zero = inner.number(0.0, self.arrays.product.element_type)
             staged.store(inner, zero, inner.index(layout.slice_columns), column)
 
         thread = code.insert(gpu.ThreadIdOp("x"))
@@ -164,6 +151,35 @@ class StreamBody:
         else:
             code.loop(thread, code.index(width), code.index(threads), clear)
         code.do(gpu.BarrierOp())
+
+    def _copy(self, code: Code, number: int | SSAValue) -> SliceCopy | WindowCopy:
+        """Of slice `number` of x, or of its window."""
+        product, rows = self.arrays.product, self.arrays.layout.slice_columns
+        depth, window = product.constant.shape[1], product.product.window
+        if isinstance(number, int):
+            first: int | SSAValue = number * rows
+            rows = min(rows, depth - first)
+        else:
+            first = code.multiply(number, code.index(rows))
+        if window is None:
+            return SliceCopy(
+                element_type=product.element_type,
+                threads=self._schedule.threads,
+                columns=product.columns,
+                depth=depth,
+                width=tile_columns(self._schedule),
+                first=first,
+                rows=rows,
+            )
+        assert isinstance(first, int)
+        return WindowCopy(
+            element_type=product.element_type,
+            threads=self._schedule.threads,
+            window=window.data,
+            width=tile_columns(self._schedule),
+            first=first,
+            rows=rows,
+        )
 
     def _multiply_steps(
         self,

@@ -59,8 +59,7 @@ def stream_layout(product: ProductFunction, shared_memory: int) -> tuple[StreamL
     if slices > _MOST_SLICES:
         raise ScheduleError(
             f"schedule: with lowering = data, expected x in at most {_MOST_SLICES} slices of"
-            f" {usable} bytes, got {slices}, each of which has code of its own; use fewer"
-            " columns_per_thread or column_groups"
+            f" {usable} bytes, got {slices}; use fewer columns_per_thread or column_groups"
         )
     if slices > 1 and schedule.panels_per_warp > 1:
         raise ScheduleError(
