@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -109,6 +110,33 @@ def test_run_checks_a_matrix_against_float64(weights: str, sparsert: Sparsert) -
         document = sparsert("run", weights, "--target", "cpu", "--json", *more)
         assert document["checked"] is True
         assert document["us"] > 0
+
+
+def test_a_bias_belongs_to_the_weight_whatever_its_name(weights: str, sparsert: Sparsert) -> None:
+    stored = dict(np.load(weights))
+    np.savez("other.npz", w=stored["weight"], bias=stored["bias"])
+    x = np.ones((16, 3), np.float32)
+    np.save("x.npy", x)
+    sparsert("run", "other.npz", "-n", "3", "--target", "cpu", "--x", "x.npy", "-o", "y.npy")
+    expected = stored["weight"] @ x + stored["bias"][:, np.newaxis]
+    assert np.allclose(np.load("y.npy"), expected, atol=1e-4)
+
+
+def test_nan_and_infinity_in_x_are_no_wrong_result(weights: str, sparsert: Sparsert) -> None:
+    x = np.ones((16, 20), np.float32)
+    x[3, 5], x[7, 9], x[7, 10] = np.nan, np.inf, -np.inf
+    np.save("x.npy", x)
+    facts = sparsert("run", weights, "--target", "cpu", "--x", "x.npy", "-o", "y.npy", "--json")
+    assert facts["checked"]
+    assert np.isnan(np.load("y.npy")[:, 5]).any()
+
+
+def test_tables_are_as_wide_as_their_numbers(
+    weights: str, sparsert: Sparsert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparsert_ir.cli.report._WIDTH_OF_NO_TERMINAL", 40)
+    text = sparsert("advise", weights, "--target", "sm_90")
+    assert re.search(r"│ +20 │ .* us │ .* us │ .*x (faster|slower) │", text)
 
 
 @pytest.mark.parametrize(
@@ -305,6 +333,8 @@ def test_mistakes_are_one_line(weights: str, mistake: Sparsert) -> None:
 @pytest.fixture(autouse=True)
 def _a_file_without_n(tmp_path: Path) -> None:
     np.savez(tmp_path / "plain.npz", weight=np.eye(3))
+    np.savez(tmp_path / "short_bias.npz", weight=np.eye(3), bias=np.ones(2), n=2)
+    np.savez(tmp_path / "no_n.npz", weight=np.eye(3), n=0)
     (tmp_path / "x\x1b[31m.npy").write_bytes(b"nothing")
 
 
@@ -327,7 +357,20 @@ def _a_file_without_n(tmp_path: Path) -> None:
         (("advise", "layer.npz", *IMAGES, "--target", "cpu"), "filter"),
         (("advise", "layer.npz", *IMAGES, "-n", "3", "--target", "cpu"), "with --input-shape"),
         (("advise", "filter.npy", *IMAGES, "--target", "sm_90"), "expected cpu for a convolution"),
-        (("advise", "layer.npz", "-n", "0", "--target", "sm_90"), "1 or more"),
+        (("advise", "layer.npz", "-n", "0", "--target", "sm_90"), "from 1 to"),
+        (("advise", "layer.npz", "-n", str(2**31 - 1), "--target", "sm_90"), "at most 2147483647"),
+        (("inspect", "layer.npz", "-n", str(10**20)), "from 1 to"),
+        (("plot", "layer.npz", "-n", str(10**9), "-o", "p.svg"), "at most 2147483647"),
+        (("run", "short_bias.npz", "--target", "cpu"), "bias: expected shape (3,), got (2,)"),
+        (("compile", "no_n.npz", "--target", "cpu"), "n: expected 1 to"),
+        (("compile", "layer.npz", "--target", "cpu", "-o", "layer.npz"), "than the input"),
+        (("compile", "layer.npz", "--target", "cpu", "-o", "x.npz"), "which is a matrix's"),
+        (("run", "layer.npz", "--target", "cpu", "-o", "-"), "got standard output"),
+        (("compile", "layer.npz", "--emit", "llvm", "--stage", "input"), "with --stage"),
+        (("compile", "layer.npz", "--target", "cpu", "--stride", "2"), "without --input-shape"),
+        (("run", "x.sparsert", "-n", "4"), "-n: expected nothing with a stored kernel"),
+        (("inspect", "x.sparsert", "--dtype", "f16"), "--dtype: expected nothing"),
+        (("tune", "layer.npz", "--target", "cpu", "-o", "no/where.json"), "no/where.json"),
         (("tune", "layer.npz", "--target", "cpu", "--workers", "0"), "worker"),
         (("inspect", "x\x1b[31m.npy"), "\\x1b"),
     ],
@@ -384,7 +427,12 @@ def test_an_interrupt_has_its_own_exit_status(weights: str) -> None:
         assert process.returncode in (0, -2, 1)
 
 
-def test_output_that_nobody_reads_is_no_traceback(weights: str) -> None:
-    line = f"{sys.executable} -m sparsert_ir.cli.main inspect {weights} | true"
+@pytest.mark.parametrize("arguments", ["inspect layer.npz", "--version"])
+@pytest.mark.parametrize("nowhere", ["| true", ">&-", ">/dev/full"])
+def test_output_that_nobody_reads_is_no_traceback(
+    weights: str, arguments: str, nowhere: str
+) -> None:
+    line = f"{sys.executable} -m sparsert_ir.cli.main {arguments} {nowhere}"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+    assert "internal error" not in done.stderr

@@ -310,6 +310,12 @@ def test_a_wrong_kernel_is_found_out(layer: Layer) -> None:
     assert "y[3, 5]" in reference.explain(wrong)
     wrong[7, 1] = np.nan
     assert "y[7, 1] = nan" in reference.explain(wrong)
+    unbounded = replace(reference, y=np.where(np.eye(*right.shape) > 0, np.inf, reference.y))
+    assert unbounded.explain(unbounded.y) == ""
+    assert "y[0, 0]" in unbounded.explain(-unbounded.y)
+    assert "y[0, 0] = 1, expected inf" in unbounded.explain(
+        np.where(np.eye(*right.shape), 1, right)
+    )
 
 
 def test_a_record_survives_json(layer: Layer) -> None:

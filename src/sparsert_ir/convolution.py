@@ -9,7 +9,7 @@ from sparsert_ir.dense import Array
 from sparsert_ir.element_types import is_bfloat16, is_real
 from sparsert_ir.errors import ArgumentError, MatrixError
 from sparsert_ir.layer_arguments import is_integer
-from sparsert_ir.matrix import SparseMatrix
+from sparsert_ir.matrix import SparseMatrix, unmasked
 from sparsert_ir.torch_matrices import is_torch, matrix_of_torch
 
 
@@ -51,7 +51,8 @@ def filter_array(weight: Any) -> Array:
     Raises MatrixError for what is no array.
     """
     try:
-        array = np.asarray(matrix_of_torch(weight) if is_torch(weight) else weight)
+        given = matrix_of_torch(weight) if is_torch(weight) else weight
+        array = np.asarray(unmasked(given))
     except (TypeError, ValueError) as error:
         raise MatrixError(f"weight: expected a filter of numbers: {error}") from error
     narrow = array.dtype == np.float16 or is_bfloat16(array.dtype)

@@ -44,14 +44,9 @@ def make_layer(
             "name: expected letters, digits and underscores, not a digit first and no name that PTX"
             f" reserves, got {name!r}"
         )
-    if not is_integer(n) or not 1 <= n <= _LARGEST_N:
-        raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
+    _check_n(n)
     matrix = SparseMatrix.of(weight, numpy_type(element))
-    if int(n) * max(matrix.shape) > LARGEST_ARRAY:
-        raise ArgumentError(
-            f"n: expected at most {LARGEST_ARRAY} elements in x and in y, got {max(matrix.shape)}"
-            f" x {n}; compile for fewer columns and call several times"
-        )
+    check_columns(matrix.shape, n)
     return Layer(
         matrix=matrix,
         columns=int(n),
@@ -61,6 +56,21 @@ def make_layer(
         dtype=element,
         name=name,
     )
+
+
+def check_columns(shape: tuple[int, int], n: Any) -> None:
+    """Raise ArgumentError for an n for which nothing is compiled with a matrix of this shape."""
+    _check_n(n)
+    if int(n) * max(shape) > LARGEST_ARRAY:
+        raise ArgumentError(
+            f"n: expected at most {LARGEST_ARRAY} elements in x and in y, got {max(shape)}"
+            f" x {n}; compile for fewer columns and call several times"
+        )
+
+
+def _check_n(n: Any) -> None:
+    if not is_integer(n) or not 1 <= n <= _LARGEST_N:
+        raise ArgumentError(f"n: expected a whole number from 1 to {_LARGEST_N}, got {n!r}")
 
 
 def is_integer(value: object) -> bool:

@@ -37,7 +37,8 @@ class SparseMatrix:
 
     @classmethod
     def of(cls, matrix: MatrixLike, dtype: npt.DTypeLike = np.float32) -> "SparseMatrix":
-        """Take any matrix; zeros are dropped, duplicate entries added, values rounded to `dtype`.
+        """Take any matrix; zeros and what `numpy.ma` masks are dropped, duplicate entries added,
+        values rounded to `dtype`.
 
         Raises MatrixError for a wrong rank, an empty dimension, malformed or overflowing indices,
         an element type that is not real, and values that are not finite, also once rounded;
@@ -92,9 +93,15 @@ def _check_element_type(dtype: np.dtype[Any]) -> None:
         raise ArgumentError(f"dtype: expected one of {', '.join(_VALUE_TYPES)}, got {dtype}")
 
 
+def unmasked(matrix: Any) -> Any:
+    """What `numpy.ma` masks counts as pruned: 0."""
+    is_masked: bool = isinstance(matrix, np.ma.MaskedArray)
+    return cast(Any, matrix).filled(0) if is_masked else matrix
+
+
 def _as_array(matrix: Any) -> Array:
     try:
-        return np.asarray(matrix)
+        return np.asarray(unmasked(matrix))
     except (ValueError, TypeError) as error:
         raise MatrixError(f"weight: expected a matrix (rank 2): {error}") from error
 

@@ -3,8 +3,12 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from sparsert_ir.cli.convolutions import add_convolution_arguments, read_convolution
-from sparsert_ir.cli.layers import add_matrix_arguments, layer_of_file, read_matrix
+from sparsert_ir.cli.convolutions import (
+    add_convolution_arguments,
+    read_convolution,
+    refuse_without_images,
+)
+from sparsert_ir.cli.layers import add_matrix_arguments, columns_of, read_matrix
 from sparsert_ir.cli.report import Report, Table, microseconds, times
 from sparsert_ir.errors import ArgumentError
 
@@ -64,11 +68,19 @@ def run(options: argparse.Namespace) -> Report:
 def _products(options: argparse.Namespace, target: str) -> "tuple[str, list[Advice]]":
     """A title, and one piece of advice for each N."""
     from sparsert_ir.advice import advise
+    from sparsert_ir.layer_arguments import check_columns
     from sparsert_ir.progress import waiting_bar
 
-    columns, matrix = _columns(options), read_matrix(options)
+    refuse_without_images(options)
+    columns = [columns_of(options)] if options.n is None else options.n
+    matrix = read_matrix(options)
+    for n in columns:
+        check_columns(matrix.shape, n)
     shape = f"{matrix.shape[0]} x {matrix.shape[1]}"
-    title = f"{options.weights}: {shape}, density {matrix.density:.1%}, {options.dtype}, {target}"
+    title = (
+        f"{options.weights}: {shape}, density {matrix.density:.1%}, {options.dtype},"
+        f" {_machine(target)}"
+    )
     with waiting_bar("predicting"):
         return title, [advise(matrix, n, options.dtype, target) for n in columns]
 
@@ -85,19 +97,17 @@ def _convolution(options: argparse.Namespace, target: str) -> "tuple[str, list[A
     density = facts.nonzeros / (facts.rows * taps)
     title = (
         f"{options.weights}: {facts.rows} filters of {taps} taps, density {density:.1%},"
-        f" {options.dtype}, {target}"
+        f" {options.dtype}, {_machine(target)}"
     )
     with waiting_bar("predicting"):
         return title, [advise_convolution(facts, options.groups, target)]
 
 
-def _columns(options: argparse.Namespace) -> list[int]:
-    if options.n is not None:
-        return options.n
-    n = layer_of_file(options)[1]
-    if n is None:
-        raise ArgumentError(f"-n: expected the columns of x, which {options.weights} does not tell")
-    return [n]
+def _machine(target: str) -> str:
+    """The target, and for an architecture the GPU whose rates stand for it."""
+    from sparsert_ir.cost_model.limits import limits_of
+
+    return target if target == "cpu" else f"{target} ({limits_of(target).name})"
 
 
 def _limit_words(density: float) -> str:

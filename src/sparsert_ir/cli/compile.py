@@ -9,6 +9,7 @@ from sparsert_ir.cli.inspect import ARTEFACT_SUFFIX
 from sparsert_ir.cli.layers import (
     add_layer_arguments,
     add_schedule_argument,
+    check_output,
     compile_layer,
     read_layer,
     with_schedule,
@@ -42,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.targets import target_of
 
+    if options.stage is not None and options.emit != "artefact":
+        raise ArgumentError(f"--emit: expected nothing with --stage, got {options.emit}")
+    if str(options.output) != _STANDARD_OUTPUT:
+        check_output(options.output, options, suffix=ARTEFACT_SUFFIX)
     target = target_of(options.target)
     layer = with_schedule(read_layer(options), options, target)
     kernel = compile_layer(layer, options, target)

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from sparsert_ir.errors import ArgumentError
+
 if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer
 
@@ -22,6 +24,14 @@ def add_convolution_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dilation", type=int, nargs="+", default=[1], help="1 or 2 numbers")
     group.add_argument("--groups", type=int, default=1, help="I for a depthwise convolution")
     group.add_argument("--layout", choices=["NCHW", "NHWC"], default="NCHW")
+
+
+def refuse_without_images(options: argparse.Namespace) -> None:
+    """Raise ArgumentError for an option that means something for images only."""
+    neutral = {"stride": [1], "padding": [0], "dilation": [1], "groups": 1, "layout": "NCHW"}
+    for name, value in neutral.items():
+        if getattr(options, name) != value:
+            raise ArgumentError(f"--{name}: expected nothing without --input-shape")
 
 
 def read_convolution(options: argparse.Namespace, bias: Any) -> "Layer":

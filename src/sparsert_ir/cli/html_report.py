@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sparsert_ir.cli.layers import (
     add_layer_arguments,
     add_schedule_argument,
+    check_output,
     compile_layer,
     read_layer,
     with_schedule,
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.viz.canvas import figure_style
     from sparsert_ir.viz.report import report_page, step_count
 
+    check_output(options.output, options, suffix=".html")
     with figure_style():
         # Refuses a missing extra before any work is done.
         target = target_of(options.target)

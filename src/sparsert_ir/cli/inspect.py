@@ -4,9 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsert_ir.cli.layers import add_matrix_arguments, layer_of_file, read_matrix
+from sparsert_ir.cli.layers import (
+    add_matrix_arguments,
+    columns_if_told,
+    read_matrix,
+    refuse_for_artefact,
+)
 from sparsert_ir.cli.report import Report, count
-from sparsert_ir.errors import ArgumentError
 
 if TYPE_CHECKING:
     from sparsert_ir.matrix import SparseMatrix
@@ -31,6 +35,7 @@ def run(options: argparse.Namespace) -> Report:
     if is_artefact(options.weights):
         from sparsert_ir.cli.artefact_facts import artefact_report
 
+        refuse_for_artefact(options)
         with waiting_bar("reading"):
             return artefact_report(options.weights)
     matrix = read_matrix(options)
@@ -57,8 +62,11 @@ def _matrix(matrix: "SparseMatrix", options: argparse.Namespace) -> Report:
         ("digest", facts["digest"]),
     ]
     document: dict[str, Any] = {"kind": "matrix", **facts}
-    n = _columns(options)
+    n = columns_if_told(options)
     if n is not None:
+        from sparsert_ir.layer_arguments import check_columns
+
+        check_columns(matrix.shape, n)
         from sparsert_ir.cli.expected_kernel import expected_kernel
         from sparsert_ir.targets import target_of
 
@@ -66,15 +74,6 @@ def _matrix(matrix: "SparseMatrix", options: argparse.Namespace) -> Report:
         document["kernel"], more = expected_kernel(matrix, n, options.dtype, target)
         shown += more
     return Report(document, title=str(options.weights), facts=shown)
-
-
-def _columns(options: argparse.Namespace) -> int | None:
-    """N, as given or as the file tells."""
-    if options.n is None:
-        return layer_of_file(options)[1]
-    if options.n < 1:
-        raise ArgumentError(f"-n: expected a whole number from 1, got {options.n}")
-    return options.n
 
 
 def pattern_facts(matrix: "SparseMatrix") -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """Options that name a layer, and the layer that they name."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsert_ir.cli.convolutions import add_convolution_arguments, read_convolution
+from sparsert_ir.cli.convolutions import (
+    add_convolution_arguments,
+    read_convolution,
+    refuse_without_images,
+)
 from sparsert_ir.element_types import DTYPES, numpy_type
 from sparsert_ir.errors import ArgumentError
 
@@ -13,7 +18,9 @@ if TYPE_CHECKING:
     from sparsert_ir.frontend import Layer
     from sparsert_ir.matrix import SparseMatrix
 
-_LAYER_SUFFIX = ".npz"
+_WEIGHT = "weight"
+"""Name of the array in a .npz beside which a bias and n belong to it."""
+MATRIX_SUFFIXES = {".npy", ".npz", ".mtx", ".gz", ".smtx", ".safetensors"}
 
 
 def add_matrix_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +42,11 @@ def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
         "--bias", metavar="FILE", help='.npy of M numbers, or "none"; from a .npz that has one'
     )
     parser.add_argument("--activation", choices=["relu"])
-    parser.add_argument("--residual", choices=["before", "after"], help="the activation")
+    parser.add_argument(
+        "--residual",
+        choices=["before", "after"],
+        help="add an array to y, before or after the activation",
+    )
     parser.add_argument("--name", default="spmm", help="of the kernel")
     parser.add_argument(
         "--target", help="cpu, or an architecture such as sm_90; the GPU present, else cpu"
@@ -55,6 +66,7 @@ def read_matrix(options: argparse.Namespace) -> "SparseMatrix":
 def read_layer(options: argparse.Namespace) -> "Layer":
     """The layer, without a schedule. Raises what reading and checking it raises."""
     from sparsert_ir.layer_arguments import make_layer
+    from sparsert_ir.matrix_files import load_bias
 
     bias = None
     if options.bias not in (None, "none"):
@@ -63,16 +75,13 @@ def read_layer(options: argparse.Namespace) -> "Layer":
         if options.n is not None:
             raise ArgumentError("-n: expected nothing with --input-shape, which tells the columns")
         return read_convolution(options, bias)
+    refuse_without_images(options)
     matrix = read_matrix(options)
-    bias_of_file, n = layer_of_file(options)
-    if options.bias is None:
-        bias = bias_of_file
-    n = n if options.n is None else options.n
-    if n is None:
-        raise ArgumentError(f"-n: expected the columns of x, which {options.weights} does not tell")
+    if options.bias is None and options.key in (None, _WEIGHT):
+        bias = load_bias(options.weights)
     return make_layer(
         matrix,
-        n,
+        columns_of(options),
         bias=bias,
         activation=options.activation,
         residual=options.residual or False,
@@ -81,19 +90,51 @@ def read_layer(options: argparse.Namespace) -> "Layer":
     )
 
 
-def layer_of_file(options: argparse.Namespace) -> tuple[Any, int | None]:
-    """The bias and n of a .npz that holds a layer; nothing for other files."""
-    from sparsert_ir.errors import MatrixError
-    from sparsert_ir.matrix_files import load_layer
+def columns_of(options: argparse.Namespace) -> int:
+    """N, as given or as the file tells; ArgumentError where neither does."""
+    n = columns_if_told(options)
+    if n is None:
+        raise ArgumentError(f"-n: expected the columns of x, which {options.weights} does not tell")
+    return n
 
-    if options.weights.suffix.lower() != _LAYER_SUFFIX or options.key not in (None, "weight"):
-        return None, None
-    try:
-        layer = load_layer(options.weights)
-    except MatrixError:
-        # A .npz without an array of the name `weight` still is a matrix.
-        return None, None
-    return layer.bias, layer.n
+
+def columns_if_told(options: argparse.Namespace) -> int | None:
+    """N, as given or as the file tells."""
+    from sparsert_ir.matrix_files import load_columns
+
+    if options.n is not None or options.key not in (None, _WEIGHT):
+        return options.n
+    return load_columns(options.weights)
+
+
+def check_output(path: Path | None, options: argparse.Namespace, *, suffix: str) -> None:
+    """Raise ArgumentError for an output that is an input, a matrix, or standard output."""
+    if path is None:
+        return
+    inputs = ("weights", "bias", "schedule", "x", "r")
+    for one in (getattr(options, name, None) for name in inputs):
+        if one is not None and os.path.realpath(one) == os.path.realpath(path):
+            raise ArgumentError(f"-o: expected another file than the input {path}")
+    if str(path) == "-":
+        raise ArgumentError(f"-o: expected a file such as y{suffix}, got standard output")
+    if path.suffix.lower() in MATRIX_SUFFIXES - {suffix}:
+        raise ArgumentError(
+            f"-o: expected a name such as y{suffix}, got {path}, which is a matrix's"
+        )
+
+
+def refuse_for_artefact(options: argparse.Namespace) -> None:
+    """Raise ArgumentError for an option that says what a stored kernel has decided already."""
+    parser = argparse.ArgumentParser()
+    add_layer_arguments(parser)
+    add_schedule_argument(parser)
+    for action in parser._actions:  # argparse has no other list of them
+        value = getattr(options, action.dest, action.default)
+        if action.option_strings and value != action.default:
+            raise ArgumentError(
+                f"{action.option_strings[0]}: expected nothing with a stored kernel, which is"
+                " compiled already"
+            )
 
 
 def read_array(path: Path, role: str) -> Any:
@@ -132,7 +173,7 @@ def add_schedule_argument(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--lowering", choices=["code", "data"], help="instructions or arrays")
     parser.add_argument(
-        "--code-budget", type=int, metavar="BYTES", help="instructions the matrix may become"
+        "--code-budget", type=int, metavar="BYTES", help="most instructions that it may become"
     )
 
 

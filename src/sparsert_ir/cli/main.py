@@ -12,7 +12,7 @@ from sparsert_ir.cli.report import Report, print_report
 from sparsert_ir.errors import SparsertError
 from sparsert_ir.tools.command_parser import USER_MISTAKE, CommandParser, VersionAction
 from sparsert_ir.tools.diagnostics import printable, shortened
-from sparsert_ir.tools.standard_output import flushed_output
+from sparsert_ir.tools.standard_output import flushed_output, replace_closed_streams
 
 INTERNAL_ERROR, INTERRUPTED = 70, 130
 _COMMANDS = {
@@ -38,6 +38,7 @@ sparsert_ir itself, 130 when interrupted."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command on its arguments; returns the exit status (see `--help`)."""
+    replace_closed_streams()
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("default")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from sparsert_ir.cli.layers import add_matrix_arguments, read_matrix
 from sparsert_ir.cli.report import Report, count
-from sparsert_ir.errors import ArgumentError
 
 if TYPE_CHECKING:
     from sparsert_ir.matrix import SparseMatrix
@@ -34,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
+    from sparsert_ir.layer_arguments import check_columns
     from sparsert_ir.progress import waiting_bar
     from sparsert_ir.targets import target_of
     from sparsert_ir.viz.saving import format_of, save_figure
@@ -41,9 +41,8 @@ def run(options: argparse.Namespace) -> Report:
     format_of(options.output)
     options.target = target_of(options.target)
     options.n = _DEFAULT_N if options.n is None else options.n
-    if options.n < 1:
-        raise ArgumentError(f"-n: expected 1 or more, got {options.n}")
     matrix = read_matrix(options)
+    check_columns(matrix.shape, options.n)
     with waiting_bar("drawing"):
         save_figure(_figure(matrix, options), options.output)
     written = options.output.stat().st_size

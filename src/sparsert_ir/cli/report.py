@@ -9,6 +9,7 @@ from typing import Any
 from sparsert_ir.tools.diagnostics import printable
 
 _WIDTH_OF_NO_TERMINAL = 160
+_WIDEST_TABLE = 10_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def print_report(report: Report, *, as_json: bool) -> None:
             shown.add_column(Text(name), justify="right" if _are_numbers(cells) else "left")
         for row in table.rows:
             shown.add_row(*(Text(printable(cell)) for cell in row))
-        console.print(shown)
+        # As wide as its cells, also beyond the terminal: rich would break numbers in two.
+        widest = Console(width=_WIDEST_TABLE).measure(shown).maximum
+        Console(width=max(widest, console.width), highlight=False).print(shown)
     for note in report.notes:
         console.print(Text(printable(note)), soft_wrap=True)
 

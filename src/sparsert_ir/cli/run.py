@@ -9,9 +9,11 @@ from sparsert_ir.cli.inspect import is_artefact
 from sparsert_ir.cli.layers import (
     add_layer_arguments,
     add_schedule_argument,
+    check_output,
     compile_layer,
     read_array,
     read_layer,
+    refuse_for_artefact,
     with_schedule,
 )
 from sparsert_ir.cli.report import Report, microseconds
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.cli.running import call
 
+    check_output(options.output, options, suffix=".npy")
     kernel, reference = _kernel(options)
     signature = kernel.binary.signature
     x = _array(options.x, "--x", signature.x_shape, signature, 0)
@@ -69,6 +72,7 @@ def run(options: argparse.Namespace) -> Report:
 def _kernel(options: argparse.Namespace) -> tuple[Any, Any]:
     """The kernel, and for a matrix what makes the true result of given inputs."""
     if is_artefact(options.weights):
+        refuse_for_artefact(options)
         from sparsert_ir.artefact import load_kernel_file
 
         return load_kernel_file(options.weights), None

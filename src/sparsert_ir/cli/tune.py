@@ -2,9 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sparsert_ir.cli.layers import add_layer_arguments, read_layer
+from sparsert_ir.cli.layers import add_layer_arguments, check_output, read_layer
 from sparsert_ir.cli.report import Report, Table, microseconds, without_empty_columns
+from sparsert_ir.errors import FileWriteError, SparsertError
+
+if TYPE_CHECKING:
+    from sparsert_ir.tuner import TuningRecord
 
 _LEGEND = "r: rows per panel, k: K groups, t: threads, c: columns per thread, then other knobs"
 
@@ -12,11 +17,17 @@ _LEGEND = "r: rows per panel, k: K groups, t: threads, c: columns per thread, th
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_layer_arguments(parser)
     parser.add_argument("-o", "--output", type=Path, help="default: the weights' name with .json")
-    parser.add_argument("--candidates", type=int, default=24, help="besides the compiler's own")
+    parser.add_argument(
+        "--candidates", type=int, default=24, help="besides the compiler's own (default: 24)"
+    )
     parser.add_argument("--seconds", type=float, help="for the whole run")
-    parser.add_argument("--build-seconds", type=float, default=60, help="for one candidate")
+    parser.add_argument(
+        "--build-seconds", type=float, default=60, help="for one candidate (default: 60)"
+    )
     parser.add_argument("--workers", type=int, help="processes that build")
-    parser.add_argument("--code-budget", type=int, metavar="BYTES")
+    parser.add_argument(
+        "--code-budget", type=int, metavar="BYTES", help="most instructions that it may become"
+    )
 
 
 def run(options: argparse.Namespace) -> Report:
@@ -26,7 +37,10 @@ def run(options: argparse.Namespace) -> Report:
     from sparsert_ir.targets import target_of
     from sparsert_ir.tuner import TuneOptions, tune
 
+    check_output(options.output, options, suffix=".json")
     output = options.output or Path(options.weights.name.partition(".")[0] + ".json")
+    if not output.parent.is_dir():
+        raise FileWriteError(f"{output}: cannot write: no such directory")
     how = TuneOptions(
         count=options.candidates,
         workers=options.workers,
@@ -55,7 +69,7 @@ def run(options: argparse.Namespace) -> Report:
     facts = [
         ("fastest", f"{microseconds(record.us)}: {record.schedule.words()}"),
         ("measured on", record.device),
-        ("written", str(output)),
+        ("written", str(output) if _is_stored(record, output) else "nothing, see the warning"),
     ]
     document = json.loads(record.to_json()) | {"output": str(output)}
     return Report(
@@ -63,4 +77,14 @@ def run(options: argparse.Namespace) -> Report:
         facts=facts,
         tables=[without_empty_columns(Table("", head, rows))],
         notes=[_LEGEND],
+        status=0 if _is_stored(record, output) else 1,
     )
+
+
+def _is_stored(record: "TuningRecord", output: Path) -> bool:
+    from sparsert_ir.tuner import TuningRecord
+
+    try:
+        return TuningRecord.load(output) == record
+    except (OSError, SparsertError):
+        return False

@@ -72,6 +72,11 @@ _SHORTER = 1.4
 without AVX-512)."""
 
 
+_OF_ONE_COLUMN, _COLUMNS_OF_A_VECTOR = 0.2, 8
+"""Of a dense product's multiply-adds of a vector: what it takes for one column; up to how many
+columns it grows (numpy with OpenBLAS on the same processor, benchmarks/results/cpu.md)."""
+
+
 @functools.cache
 def host_limits() -> CpuLimits:
     """The defaults with the registers of the processor that this runs on."""
@@ -106,9 +111,15 @@ def predict_cpu(facts: CpuFacts, schedule: Schedule, limits: CpuLimits | None = 
 
 
 def predict_dense_cpu(facts: CpuFacts) -> float:
-    """Seconds that a dense product in f32 takes on one thread of the same processor."""
-    limits = host_limits()
-    return (limits.call + facts.rows * facts.depth * vectors(facts.columns) * limits.dense) * _NS
+    """Seconds that a dense product in f32 takes on one thread of the same processor.
+
+    Of few columns libraries multiply along the rows of the weight, for which they then wait.
+    """
+    limits, size = host_limits(), facts.rows * facts.depth
+    share = min(1.0, max(_OF_ONE_COLUMN, facts.columns / _COLUMNS_OF_A_VECTOR))
+    beyond = max(0.0, size * 4 - limits.l2_bytes) / 64
+    work = size * vectors(facts.columns) * limits.dense * share
+    return (limits.call + work + limits.memory * beyond) * _NS
 
 
 def _tile(

@@ -4,7 +4,14 @@ Files are untrusted: nothing is allocated from a header before the file's size i
 is unpickled, and what cannot be read is a MatrixError.
 """
 
-from sparsert_ir.matrix_files.load import LayerFile, load_filter, load_layer, load_matrix
+from sparsert_ir.matrix_files.load import (
+    LayerFile,
+    load_bias,
+    load_columns,
+    load_filter,
+    load_layer,
+    load_matrix,
+)
 from sparsert_ir.matrix_files.smtx import PatternOnlyWarning
 from sparsert_ir.matrix_files.source import FileLimits
 
@@ -12,6 +19,8 @@ __all__ = [
     "FileLimits",
     "LayerFile",
     "PatternOnlyWarning",
+    "load_bias",
+    "load_columns",
     "load_filter",
     "load_layer",
     "load_matrix",

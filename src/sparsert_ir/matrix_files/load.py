@@ -142,6 +142,35 @@ def load_layer(
         )
 
 
+def load_bias(path: str | os.PathLike[str], *, limits: FileLimits = DEFAULT_LIMITS) -> Array | None:
+    """The array `bias` of a .npz, whatever its shape; None where there is none, and for other
+    formats. Raises MatrixError for a file that is damaged.
+    """
+    return _beside(path, "bias", limits)
+
+
+def load_columns(
+    path: str | os.PathLike[str], *, limits: FileLimits = DEFAULT_LIMITS
+) -> int | None:
+    """The number `n` of a .npz; None where there is none, and for other formats. Raises MatrixError
+    for a file that is damaged and for what is not one whole number of 1 or more.
+    """
+    n = _beside(path, "n", limits)
+    with _naming(path_of(path)):
+        return None if n is None else _columns(n)
+
+
+def _beside(path: str | os.PathLike[str], name: str, limits: FileLimits) -> Array | None:
+    """An array that a .npz has beside the weight."""
+    path = path_of(path)
+    if _suffix(path) != ".npz":
+        return None
+    with _naming(path), open_regular(path) as (stream, size):
+        file = MatrixFile(path, stream, size, name, None, limits)
+        with refusing("a .npz file"), npz.open_npz(file) as archive:
+            return archive.read(name) if name in archive.names else None
+
+
 def _suffix(path: Path) -> str:
     name = path.name.lower()
     for suffix in READERS:

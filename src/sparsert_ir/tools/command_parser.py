@@ -4,6 +4,9 @@ import argparse
 import sys
 from typing import NoReturn
 
+from sparsert_ir.errors import FileWriteError
+from sparsert_ir.tools.standard_output import flushed_output
+
 USER_MISTAKE = 1
 """Exit status of a mistake in the input or the command line."""
 
@@ -26,5 +29,11 @@ class VersionAction(argparse.Action):
             own = version("sparsert_ir")
         except PackageNotFoundError:
             own = "(not installed)"
-        print(f"{parser.prog} {own}, xDSL {version('xdsl')}")
+        try:
+            with flushed_output():
+                print(f"{parser.prog} {own}, xDSL {version('xdsl')}")
+        except BrokenPipeError:
+            sys.exit(USER_MISTAKE)
+        except FileWriteError as error:
+            parser.error(str(error))
         sys.exit(0)

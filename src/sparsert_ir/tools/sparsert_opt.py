@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sparsert_ir.errors import ArgumentError, FileWriteError
 from sparsert_ir.tools.arguments import parse_arguments
 from sparsert_ir.tools.command_parser import USER_MISTAKE
-from sparsert_ir.tools.standard_output import write_output
+from sparsert_ir.tools.standard_output import replace_closed_streams, write_output
 
 if TYPE_CHECKING:
     from sparsert_ir.tools.stages import Stages
@@ -24,6 +24,7 @@ _RECURSION_LIMIT = 20_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the driver on command line arguments; returns the exit status (see `--help`)."""
+    replace_closed_streams()
     options = parse_arguments(arguments)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
     try:

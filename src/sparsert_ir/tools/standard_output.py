@@ -16,6 +16,16 @@ def write_output(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
+def replace_closed_streams() -> None:
+    """Python has no standard streams where the caller has closed them: what is printed goes
+    nowhere then.
+    """
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 @contextmanager
 def flushed_output() -> Generator[None]:
     """What the `with` prints is written at its end; errors as of `write_output`."""

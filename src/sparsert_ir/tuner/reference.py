@@ -53,8 +53,12 @@ class Reference:
 
     def explain(self, y: Array) -> str:
         """What is wrong with a computed y; "" if nothing is."""
-        error = np.abs(y.astype(np.float64) - self.y)
-        ratio = np.nan_to_num(error / self.bound, nan=np.inf)
+        wide = y.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            ratio = np.abs(wide - self.y) / self.bound
+        # NaN and infinity are no further away than themselves.
+        same = (wide == self.y) | (np.isnan(wide) & np.isnan(self.y))
+        ratio = np.where(same, 0.0, np.nan_to_num(ratio, nan=np.inf))
         worst = np.unravel_index(int(ratio.argmax()), ratio.shape)
         if ratio[worst] <= 1:
             return ""
