@@ -24,7 +24,7 @@ from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.gpu.x_intake import AsyncIntake, BulkIntake, Intake, StagedBlock
 from sparsert_ir.gpu.x_stages import StagePlan, plan_stages
-from sparsert_ir.passes.partition import constant_weight
+from sparsert_ir.kernel_function import constant_weight
 from sparsert_ir.schedule import Schedule
 
 X_STAGES = "x_stages"
