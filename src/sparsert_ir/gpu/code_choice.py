@@ -1,0 +1,91 @@
+"""What a schedule asks of a matrix that is code on a GPU: is it legal, does it fit."""
+
+import math
+
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu.cluster_sums import inbox_type
+from sparsert_ir.gpu.depthwise_stage import DepthwiseStage
+from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
+from sparsert_ir.gpu.partial_sums import partial_sums_type
+from sparsert_ir.kernel_function import ProductFunction
+from sparsert_ir.schedule import Schedule
+
+_SIGNAL_BYTES = 8
+
+
+def check_schedule(product: ProductFunction) -> None:
+    """Raise ScheduleError, which names the knob, for a schedule that no kernel can follow."""
+    schedule = product.schedule
+    if schedule.lowering != "code":
+        raise ScheduleError(f"schedule: expected lowering = code here, got {schedule.lowering}")
+    product.check_schedule("gpu")
+    _check_staging(schedule)
+    if schedule.block_threads > BLOCK_THREADS:
+        raise ScheduleError(
+            "schedule: threads * k_groups * panels_per_block must be at most"
+            f" {BLOCK_THREADS}, got {schedule.block_threads}"
+        )
+    if schedule.panels_per_block > 64:
+        raise ScheduleError(
+            f"schedule: panels_per_block must be at most 64, got {schedule.panels_per_block}"
+        )
+    _check_cluster(product)
+
+
+def _check_staging(schedule: Schedule) -> None:
+    if schedule.staging == "none":
+        return
+    if schedule.k_parts > 1:
+        raise ScheduleError(
+            "schedule: with staging, the threads of a block go through all of x together:"
+            f" k_groups and cluster must be 1, got {schedule.k_groups} and {schedule.cluster}"
+        )
+    if schedule.stages < 2:
+        raise ScheduleError(
+            "schedule: with staging, stages must be 2 or more, one buffer that is read and others"
+            f" that are filled, got {schedule.stages}"
+        )
+    if schedule.staging == "bulk" and schedule.column_tiles > 1:
+        raise ScheduleError(
+            "schedule: with staging = bulk, a block has one column tile, since the signals of its"
+            f" buffers count once: column_tiles must be 1, got {schedule.column_tiles}"
+        )
+
+
+def _check_cluster(product: ProductFunction) -> None:
+    """What blocks can send each other: once, and 32 bits at a time."""
+    schedule = product.schedule
+    if schedule.cluster == 1:
+        return
+    if schedule.column_tiles > 1:
+        raise ScheduleError(
+            f"schedule: cluster = {schedule.cluster} needs column_tiles = 1, got"
+            f" {schedule.column_tiles}"
+        )
+    if schedule.columns_per_thread * product.sum_type.bitwidth % 32:
+        raise ScheduleError(
+            f"schedule: cluster = {schedule.cluster} with sums in {product.sum_type} needs an even"
+            f" columns_per_thread, got {schedule.columns_per_thread}"
+        )
+
+
+def check_memory(product: ProductFunction, shared_memory: int) -> None:
+    """A buffer of more than STATIC_SHARED_MEMORY bytes is asked for at the launch; one can be."""
+    schedule, stage = product.schedule, DepthwiseStage.of(product)
+    lane_bytes = schedule.columns_per_thread * product.sum_type.bitwidth // 8
+    buffers = [] if stage is None else [stage.buffer_bytes()]
+    if schedule.k_groups > 1:
+        buffers.append(math.prod(partial_sums_type(product).get_shape()) * lane_bytes)
+    if schedule.cluster > 1:
+        buffers.append(math.prod(inbox_type(product).get_shape()) * lane_bytes)
+    total = sum(buffers) + (_SIGNAL_BYTES if schedule.cluster > 1 else 0)
+    large = [size for size in buffers if size > STATIC_SHARED_MEMORY]
+    one_large = len(large) == 1 and total - large[0] <= STATIC_SHARED_MEMORY
+    usable = shared_memory if one_large else STATIC_SHARED_MEMORY
+    if total > usable:
+        raise ScheduleError(
+            f"schedule: partial sums must fit in {usable} bytes of workgroup memory,"
+            f" got {total} (k_groups * panels_per_block * rows_per_panel * threads *"
+            " columns_per_thread * element size, and about one K group's of it in a cluster;"
+            " channels * threads * columns_per_thread * element size after a depthwise convolution)"
+        )
