@@ -1,16 +1,18 @@
 """What a schedule asks of a matrix that is code on a GPU: is it legal, does it fit."""
 
-import math
+from dataclasses import replace
 
+from sparsert_ir.dense import element_bytes
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.cluster_sums import inbox_type
-from sparsert_ir.gpu.depthwise_stage import DepthwiseStage
 from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
-from sparsert_ir.gpu.partial_sums import partial_sums_type
+from sparsert_ir.gpu.shared_memory import (
+    depthwise_bytes,
+    inbox_bytes,
+    partial_sum_bytes,
+    signal_bytes,
+)
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.schedule import Schedule
-
-_SIGNAL_BYTES = 8
 
 
 def check_schedule(product: ProductFunction) -> None:
@@ -71,14 +73,12 @@ def _check_cluster(product: ProductFunction) -> None:
 
 def check_memory(product: ProductFunction, shared_memory: int) -> None:
     """A buffer of more than STATIC_SHARED_MEMORY bytes is asked for at the launch; one can be."""
-    schedule, stage = product.schedule, DepthwiseStage.of(product)
-    lane_bytes = schedule.columns_per_thread * product.sum_type.bitwidth // 8
-    buffers = [] if stage is None else [stage.buffer_bytes()]
-    if schedule.k_groups > 1:
-        buffers.append(math.prod(partial_sums_type(product).get_shape()) * lane_bytes)
-    if schedule.cluster > 1:
-        buffers.append(math.prod(inbox_type(product).get_shape()) * lane_bytes)
-    total = sum(buffers) + (_SIGNAL_BYTES if schedule.cluster > 1 else 0)
+    schedule = replace(product.schedule, rows_per_panel=product.panel_height)
+    size = element_bytes(product.sum_type)
+    buffers = [partial_sum_bytes(schedule, size), inbox_bytes(schedule, size)]
+    if product.depthwise is not None:
+        buffers.append(depthwise_bytes(schedule, product.depthwise.shape[0], size))
+    total = sum(buffers) + signal_bytes(schedule)
     large = [size for size in buffers if size > STATIC_SHARED_MEMORY]
     one_large = len(large) == 1 and total - large[0] <= STATIC_SHARED_MEMORY
     usable = shared_memory if one_large else STATIC_SHARED_MEMORY

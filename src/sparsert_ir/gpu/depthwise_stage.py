@@ -1,6 +1,5 @@
 """The depthwise convolution of a block's columns on a GPU, before the product that reads it."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,12 +53,6 @@ class DepthwiseStage:
     def buffer_type(self) -> MemRefType[Attribute]:
         shape = [self.filter.shape[0], self.product.schedule.threads]
         return array_type(shape, self.product.sum_type, WORKGROUP)
-
-    def buffer_bytes(self) -> int:
-        """With every lane as wide as the schedule says."""
-        element = self.product.sum_type.bitwidth // 8
-        shape = self.buffer_type().get_shape()
-        return math.prod(shape) * self.product.schedule.columns_per_thread * element
 
     def write(
         self, code: Code, x: SSAValue, column: SSAValue, worker: SSAValue, thread: SSAValue

@@ -1,6 +1,6 @@
 """A product that reads x from shared memory, where a block's threads bring it ahead of its use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from xdsl.dialects import arith
@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from sparsert_ir.building import Code, Values, array_type, constant_table, workgroup_buffer
-from sparsert_ir.dense import to_dense, to_numpy
+from sparsert_ir.dense import element_bytes, to_dense, to_numpy
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import (
     PanelProductOp,
@@ -20,6 +20,7 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.gpu.facts import WORKGROUP
+from sparsert_ir.gpu.shared_memory import signal_bytes, staged_bytes
 from sparsert_ir.gpu.x_intake import AsyncIntake, BulkIntake, Intake, StagedBlock
 from sparsert_ir.gpu.x_stages import StagePlan, plan_stages
 from sparsert_ir.kernel_function import constant_weight
@@ -28,7 +29,6 @@ from sparsert_ir.schedule import Schedule
 X_STAGES = "x_stages"
 STAGED_ROWS = "staged_rows"
 SIGNALS = "signals"
-_SIGNAL_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,14 @@ class StagedProduct:
         offsets, indices, _ = constant.arrays()
         depth = constant.shape[1]
         rows = min(schedule.rows_per_stage, depth)
-        width = schedule.threads * lane_width(product.sums[0].type)
+        lane = lane_width(product.sums[0].type)
         element_type = cast(MemRefType[AnyFloat], product.x.type).element_type
-        _check_size(schedule, rows * width * element_type.bitwidth // 8, shared_memory)
+        buffers = replace(schedule, rows_per_stage=rows, columns_per_thread=lane)
+        _check_size(buffers, element_bytes(element_type), shared_memory)
         matrix = offsets, indices, depth
         panels = to_numpy(product.panels)
         plan = plan_stages(matrix, panels, schedule.panels_per_block, rows, schedule.stages)
-        return cls(product, product.tile, schedule, plan, rows, width)
+        return cls(product, product.tile, schedule, plan, rows, schedule.threads * lane)
 
     @property
     def _x_type(self) -> MemRefType[AnyFloat]:
@@ -167,10 +168,9 @@ class StagedProduct:
         )
 
 
-def _check_size(schedule: Schedule, buffer_bytes: int, shared_memory: int) -> None:
+def _check_size(schedule: Schedule, element_bytes: int, shared_memory: int) -> None:
     """Raise ScheduleError where the buffers of all stages do not fit."""
-    signal_bytes = _SIGNAL_BYTES if schedule.staging == "bulk" else 0
-    size = schedule.stages * (buffer_bytes + signal_bytes)
+    size = staged_bytes(schedule, element_bytes) + signal_bytes(schedule)
     if size > shared_memory:
         raise ScheduleError(
             f"schedule: staged x must fit in {shared_memory} bytes of workgroup memory, got"

@@ -26,6 +26,13 @@ from sparsert_ir.gpu.facts import (
     STATIC_SHARED_MEMORY,
     WARP,
 )
+from sparsert_ir.gpu.shared_memory import (
+    inbox_bytes,
+    partial_sum_bytes,
+    signal_bytes,
+    staged_bytes,
+    sum_bytes,
+)
 from sparsert_ir.layout.packing import MMA_LINES
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Accumulation, Schedule
@@ -50,7 +57,6 @@ _LARGE_N = 4000
 _BUFFERS = ((2, 32), (3, 16), (3, 32), (4, 16))
 """Stages, and rows of x in each."""
 _LOWEST_STAGED_PANEL, _FEWEST_STAGED_THREADS = 24, 128
-_SIGNAL_BYTES = 8
 _STREAMING_BYTES = 16 * 2**20
 """x and y together; below it the L2 cache keeps both whatever the stores say."""
 
@@ -103,9 +109,10 @@ def staged_candidates(
             stores="streaming",
             accumulation="f32" if dtype == "bf16" else "plain",
         )
-        held = stages * rows * threads * width * size
+        held = staged_bytes(one, size) + signal_bytes(one)
+        whole_copies = columns * size % min(ASYNC_COPY_BYTES) == 0
         tall = height >= _LOWEST_STAGED_PANEL and one.block_threads >= _FEWEST_STAGED_THREADS
-        fits = held < shared_memory_of(architecture) and columns * size % min(ASYNC_COPY_BYTES) == 0
+        fits = held <= shared_memory_of(architecture) and whole_copies
         if tall and fits and _is_sensible(one, shape, columns, dtype):
             found.append(one)
     return found
@@ -382,20 +389,12 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
         return False
     if one.rows_per_panel * one.columns_per_thread > (256 if dtype == "f16" else 128):
         return False
-    if _shared_bytes(one, dtype) > STATIC_SHARED_MEMORY:
+    size = sum_bytes(one, dtype)
+    shared = partial_sum_bytes(one, size) + inbox_bytes(one, size) + signal_bytes(one)
+    if shared > STATIC_SHARED_MEMORY:
         return False
     warps = _block_count(one, shape, columns) * one.block_threads // WARP
     return _enough(warps, panels * columns) and warps <= _MOST_WARPS
-
-
-def _shared_bytes(one: Schedule, dtype: str) -> int:
-    """Of the sums that the threads of a block, and the blocks of a cluster, leave each other."""
-    wide = 2 if dtype == "f16" and one.accumulation == "plain" else 4
-    row = one.threads * one.panels_per_block * one.columns_per_thread * wide
-    received = 0
-    if one.cluster > 1:
-        received = row * one.cluster * -(-one.rows_per_panel // one.cluster) + _SIGNAL_BYTES
-    return received + (row * one.k_groups * one.rows_per_panel if one.k_groups > 1 else 0)
 
 
 def _enough(warps: int, work: int) -> bool:

@@ -20,6 +20,7 @@ from sparsert_ir.gpu.facts import (
     STATIC_SHARED_MEMORY,
     WARP,
 )
+from sparsert_ir.gpu.shared_memory import partial_sum_bytes, sum_bytes
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.code import code_bytes
 from sparsert_ir.schedules.data import holds_all
@@ -201,13 +202,11 @@ def gpu_candidates(
 def _is_sensible(schedule: Schedule, columns: int, rows: int, dtype: str) -> bool:
     """Legal, and neither far too few warps to fill a GPU nor a block mostly past the end."""
     per_block = schedule.threads * schedule.columns_per_thread
-    element = 2 if dtype == "f16" else 4  # bf16 is added in f32.
-    sums = schedule.k_groups * schedule.rows_per_panel * per_block * element
+    sums = partial_sum_bytes(schedule, sum_bytes(schedule, dtype))
     blocks = -(-columns // per_block) * -(-rows // schedule.rows_per_panel)
     warps = blocks * schedule.block_threads // 32
-    fits = schedule.k_groups == 1 or sums <= STATIC_SHARED_MEMORY
     return (
-        fits
+        sums <= STATIC_SHARED_MEMORY
         and schedule.block_threads <= BLOCK_THREADS
         and warps >= 264
         and per_block < 2 * columns + 64

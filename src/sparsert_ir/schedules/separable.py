@@ -12,9 +12,9 @@ from sparsert_ir.cost_model.cpu_convolution import (
 )
 from sparsert_ir.cost_model.gpu import LOAD_CLOCKS, SERIAL_US, Product, predict_us, time_parts
 from sparsert_ir.cost_model.limits import GpuLimits, floor_us, limits_of
-from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu.facts import BLOCK_THREADS, OVERLAP_FROM, STATIC_SHARED_MEMORY
+from sparsert_ir.gpu.shared_memory import depthwise_bytes, partial_sum_bytes, sum_bytes
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_lowering, default_convolution
 from sparsert_ir.schedules.default import architecture_number, shared_memory_of
@@ -118,11 +118,12 @@ def _candidates(facts: ConvolutionFacts, shared_memory: int) -> Iterator[Schedul
     base = Schedule(
         permutation="clustered", accumulation="f32" if facts.dtype == "bf16" else "plain"
     )
-    # Of what is between, which has the element type of the sums.
-    element = ELEMENT_BYTES["f16" if facts.dtype == "f16" else "f32"]
+    # What is between has the element type of the sums.
+    element = sum_bytes(base, facts.dtype)
     for threads, width in itertools.product((32, 64, 128), (2, 1) if pairs else (1,)):
         columns = threads * width
-        between = facts.depthwise.rows * columns * element
+        across = replace(base, threads=threads, columns_per_thread=width)
+        between = depthwise_bytes(across, facts.depthwise.rows, element)
         if between > shared_memory or (threads > 32 and columns >= 2 * facts.window.columns):
             continue
         for height in sorted({min(height, facts.rows) for height in (4, 8, 16, 32, 64)}):
@@ -132,17 +133,12 @@ def _candidates(facts: ConvolutionFacts, shared_memory: int) -> Iterator[Schedul
             side = -(-panels // -(-panels // side))
             if height + _OTHER_REGISTERS > _REGISTER_FILE // (threads * side):
                 continue
-            one = replace(
-                base,
-                rows_per_panel=height,
-                panels_per_block=side,
-                threads=threads,
-                columns_per_thread=width,
-            )
+            one = replace(across, rows_per_panel=height, panels_per_block=side)
             yield one
-            partial = 2 * height * columns * element
-            if panels == 1 and between + partial <= STATIC_SHARED_MEMORY:
-                yield replace(one, k_groups=2)
+            split = replace(one, k_groups=2)
+            shared = between + partial_sum_bytes(split, element)
+            if panels == 1 and shared <= STATIC_SHARED_MEMORY:
+                yield split
 
 
 def predict_separable_us(schedule: Schedule, facts: ConvolutionFacts, limits: GpuLimits) -> float:
