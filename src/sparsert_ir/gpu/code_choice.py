@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sparsert_ir.dense import element_bytes
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY
+from sparsert_ir.gpu.facts import BLOCK_THREADS, LARGEST_BLOCK_Z, STATIC_SHARED_MEMORY
 from sparsert_ir.gpu.shared_memory import (
     depthwise_bytes,
     inbox_bytes,
@@ -27,9 +27,10 @@ def check_schedule(product: ProductFunction) -> None:
             "schedule: threads * k_groups * panels_per_block must be at most"
             f" {BLOCK_THREADS}, got {schedule.block_threads}"
         )
-    if schedule.panels_per_block > 64:
+    if schedule.panels_per_block > LARGEST_BLOCK_Z:
         raise ScheduleError(
-            f"schedule: panels_per_block must be at most 64, got {schedule.panels_per_block}"
+            f"schedule: panels_per_block must be at most {LARGEST_BLOCK_Z}, got"
+            f" {schedule.panels_per_block}"
         )
     _check_cluster(product)
 

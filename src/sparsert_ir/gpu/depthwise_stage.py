@@ -20,6 +20,11 @@ BETWEEN = "between"
 _TALLEST_PANEL = 16
 
 
+def stage_panel_height(channels: int, workers: int) -> int:
+    """Rows of the panels in which the channels are dealt to the workers."""
+    return min(_TALLEST_PANEL, -(-channels // workers))
+
+
 @dataclass(frozen=True)
 class DepthwiseStage:
     """Each thread computes its own columns of some channels, which are dealt in panels to the
@@ -44,7 +49,7 @@ class DepthwiseStage:
     def panels(self) -> IntArray:
         """P x R rows of the filter in order, as many panels for each worker; filled up with -1."""
         rows = self.filter.shape[0]
-        height = min(_TALLEST_PANEL, -(-rows // self.workers))
+        height = stage_panel_height(rows, self.workers)
         count = -(-rows // height)
         panels: IntArray = np.full(count * height, -1, np.int32)
         panels[:rows] = np.arange(rows)

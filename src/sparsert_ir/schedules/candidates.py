@@ -13,7 +13,7 @@ from typing import Literal
 from sparsert_ir.cost_model.cpu import CpuFacts, cpu_candidates, predict_cpu
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
-from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation, fastest_accumulation
 from sparsert_ir.gpu.facts import (
     ASYNC_COPY_BYTES,
     ASYNC_COPY_FROM,
@@ -36,6 +36,7 @@ from sparsert_ir.gpu.shared_memory import (
 from sparsert_ir.layout.packing import MMA_LINES
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Accumulation, Schedule
+from sparsert_ir.schedules.code import LARGE_N
 from sparsert_ir.schedules.data import holds_all
 from sparsert_ir.schedules.default import (
     architecture_number,
@@ -53,7 +54,6 @@ _K_GROUPS = (1, 2, 4, 8, 16)
 _THREADS = (32, 64, 128, 256, 512)
 _COLUMN_TILES = (1, 2, 4, 8, 16)
 _PANELS_PER_BLOCK = (1, 2, 4, 8)
-_LARGE_N = 4000
 _BUFFERS = ((2, 32), (3, 16), (3, 32), (4, 16))
 """Stages, and rows of x in each."""
 _LOWEST_STAGED_PANEL, _FEWEST_STAGED_THREADS = 24, 128
@@ -107,7 +107,7 @@ def staged_candidates(
             stages=stages,
             rows_per_stage=rows,
             stores="streaming",
-            accumulation="f32" if dtype == "bf16" else "plain",
+            accumulation=fastest_accumulation(dtype),
         )
         held = staged_bytes(one, size) + signal_bytes(one)
         whole_copies = columns * size % min(ASYNC_COPY_BYTES) == 0
@@ -196,13 +196,13 @@ def best_candidates(
         return taken_in_turn(near, sampled(found, seed=0))[:count]
     clusters = architecture_number(target) >= CLUSTERS_FROM
     found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped, clusters=clusters)
-    if overlapped and columns >= _LARGE_N:
+    if overlapped and columns >= LARGE_N:
         # Loads that need not wait for the kernel before can be worth more than the overlap.
         found += gpu_candidates(matrix.shape, columns, dtype)
     found += [replace(one, permutation="clustered") for one in found]
     ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
     staged: list[Schedule] = []
-    if columns >= _LARGE_N and architecture_number(target) >= ASYNC_COPY_FROM:
+    if columns >= LARGE_N and architecture_number(target) >= ASYNC_COPY_FROM:
         staged = staged_candidates(matrix.shape, columns, dtype, target)
         staged += [replace(one, permutation="clustered") for one in staged]
         staged.sort(key=lambda one: predict_us(one, product, limits))

@@ -13,7 +13,7 @@ from sparsert_ir.cost_model.cpu_convolution import (
 )
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.cpu.host_threads import available_cores
-from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation, fastest_accumulation
 from sparsert_ir.gpu.facts import (
     BLOCK_THREADS,
     OVERLAP_FROM,
@@ -172,7 +172,7 @@ def gpu_candidates(
     base = Schedule(
         permutation="clustered",
         launch="overlapped" if overlap else "serial",
-        accumulation="f32" if dtype == "bf16" else "plain",
+        accumulation=fastest_accumulation(dtype),
     )
     groups = 4 if columns >= 1024 else 8 if columns >= 256 else 16
     if columns >= 16384:

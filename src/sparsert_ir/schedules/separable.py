@@ -12,17 +12,16 @@ from sparsert_ir.cost_model.cpu_convolution import (
 )
 from sparsert_ir.cost_model.gpu import LOAD_CLOCKS, SERIAL_US, Product, predict_us, time_parts
 from sparsert_ir.cost_model.limits import GpuLimits, floor_us, limits_of
+from sparsert_ir.element_types import fastest_accumulation
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import BLOCK_THREADS, OVERLAP_FROM, STATIC_SHARED_MEMORY
+from sparsert_ir.gpu.depthwise_stage import stage_panel_height
+from sparsert_ir.gpu.facts import BLOCK_THREADS, LARGEST_BLOCK_Z, OVERLAP_FROM, STATIC_SHARED_MEMORY
 from sparsert_ir.gpu.shared_memory import depthwise_bytes, partial_sum_bytes, sum_bytes
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_lowering, default_convolution
 from sparsert_ir.schedules.default import architecture_number, shared_memory_of
 
-_MOST_PANELS = 64
-"""Side by side in a block, as `sparsert-map-to-gpu` allows."""
 _REGISTER_FILE, _OTHER_REGISTERS = 65536, 24
-_TALLEST_STAGE_PANEL = 16
 _ISSUE, _LOADS, _LATENCY, _FETCH = (
     "issue of instructions", "loads through L1", "latency", "code that is new",
 )  # fmt: skip
@@ -115,9 +114,7 @@ def separable_candidates(facts: ConvolutionFacts, architecture: str) -> list[Sch
 def _candidates(facts: ConvolutionFacts, shared_memory: int) -> Iterator[Schedule]:
     assert facts.depthwise is not None
     pairs = facts.dtype == "f16" and facts.window.columns % 2 == 0
-    base = Schedule(
-        permutation="clustered", accumulation="f32" if facts.dtype == "bf16" else "plain"
-    )
+    base = Schedule(permutation="clustered", accumulation=fastest_accumulation(facts.dtype))
     # What is between has the element type of the sums.
     element = sum_bytes(base, facts.dtype)
     for threads, width in itertools.product((32, 64, 128), (2, 1) if pairs else (1,)):
@@ -128,7 +125,7 @@ def _candidates(facts: ConvolutionFacts, shared_memory: int) -> Iterator[Schedul
             continue
         for height in sorted({min(height, facts.rows) for height in (4, 8, 16, 32, 64)}):
             panels = -(-facts.rows // height)
-            side = min(panels, BLOCK_THREADS // threads, _MOST_PANELS)
+            side = min(panels, BLOCK_THREADS // threads, LARGEST_BLOCK_Z)
             # Even rounds of panels where one block cannot have all.
             side = -(-panels // -(-panels // side))
             if height + _OTHER_REGISTERS > _REGISTER_FILE // (threads * side):
@@ -153,7 +150,7 @@ def predict_separable_us(schedule: Schedule, facts: ConvolutionFacts, limits: Gp
         # The two columns of a pair are loaded one by one.
         first = replace(first, dtype="f32")
     workers = schedule.k_groups * schedule.panels_per_block
-    height = max(1, min(_TALLEST_STAGE_PANEL, -(-first.shape[0] // workers)))
+    height = stage_panel_height(first.shape[0], workers)
     stage = replace(schedule, rows_per_panel=height, k_groups=1, panels_per_block=workers)
     depthwise = time_parts(stage, first, limits)
     pointwise = time_parts(schedule, second, limits)
