@@ -8,8 +8,8 @@ from sparsert_ir.gpu.facts import BLOCK_THREADS, LARGEST_BLOCK_Z, STATIC_SHARED_
 from sparsert_ir.gpu.shared_memory import (
     depthwise_bytes,
     inbox_bytes,
+    inbox_signal_bytes,
     partial_sum_bytes,
-    signal_bytes,
 )
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.schedule import Schedule
@@ -79,7 +79,7 @@ def check_memory(product: ProductFunction, shared_memory: int) -> None:
     buffers = [partial_sum_bytes(schedule, size), inbox_bytes(schedule, size)]
     if product.depthwise is not None:
         buffers.append(depthwise_bytes(schedule, product.depthwise.shape[0], size))
-    total = sum(buffers) + signal_bytes(schedule)
+    total = sum(buffers) + inbox_signal_bytes(schedule)
     large = [size for size in buffers if size > STATIC_SHARED_MEMORY]
     one_large = len(large) == 1 and total - large[0] <= STATIC_SHARED_MEMORY
     usable = shared_memory if one_large else STATIC_SHARED_MEMORY

@@ -31,23 +31,23 @@ def inbox_bytes(schedule: Schedule, element_bytes: int) -> int:
     return schedule.cluster * rows * _row_bytes(schedule, element_bytes)
 
 
+def inbox_signal_bytes(schedule: Schedule) -> int:
+    """Of the signal that counts what comes to the inbox."""
+    return _SIGNAL_BYTES if schedule.cluster > 1 else 0
+
+
 def depthwise_bytes(schedule: Schedule, channels: int, element_bytes: int) -> int:
     """Of the result of a depthwise convolution before the product."""
     return channels * _row_bytes(schedule, element_bytes)
 
 
 def staged_bytes(schedule: Schedule, element_bytes: int) -> int:
-    """Of the rows of x that are staged; 0 where none are."""
+    """Of the rows of x that are staged, and the signals of their buffers; 0 where none are."""
     if schedule.staging == "none":
         return 0
-    return schedule.stages * schedule.rows_per_stage * _row_bytes(schedule, element_bytes)
-
-
-def signal_bytes(schedule: Schedule) -> int:
-    """Of the signals that count what comes to the inbox, or to each buffer of staged rows."""
-    inboxes = 1 if schedule.cluster > 1 else 0
-    buffers = schedule.stages if schedule.staging == "bulk" else 0
-    return _SIGNAL_BYTES * (inboxes + buffers)
+    rows = schedule.rows_per_stage * _row_bytes(schedule, element_bytes)
+    signal = _SIGNAL_BYTES if schedule.staging == "bulk" else 0
+    return schedule.stages * (rows + signal)
 
 
 def _row_bytes(schedule: Schedule, element_bytes: int) -> int:

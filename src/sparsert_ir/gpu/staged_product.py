@@ -20,7 +20,7 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.gpu.facts import WORKGROUP
-from sparsert_ir.gpu.shared_memory import signal_bytes, staged_bytes
+from sparsert_ir.gpu.shared_memory import staged_bytes
 from sparsert_ir.gpu.x_intake import AsyncIntake, BulkIntake, Intake, StagedBlock
 from sparsert_ir.gpu.x_stages import StagePlan, plan_stages
 from sparsert_ir.kernel_function import constant_weight
@@ -170,7 +170,7 @@ class StagedProduct:
 
 def _check_size(schedule: Schedule, element_bytes: int, shared_memory: int) -> None:
     """Raise ScheduleError where the buffers of all stages do not fit."""
-    size = staged_bytes(schedule, element_bytes) + signal_bytes(schedule)
+    size = staged_bytes(schedule, element_bytes)
     if size > shared_memory:
         raise ScheduleError(
             f"schedule: staged x must fit in {shared_memory} bytes of workgroup memory, got"

@@ -28,8 +28,8 @@ from sparsert_ir.gpu.facts import (
 )
 from sparsert_ir.gpu.shared_memory import (
     inbox_bytes,
+    inbox_signal_bytes,
     partial_sum_bytes,
-    signal_bytes,
     staged_bytes,
     sum_bytes,
 )
@@ -109,7 +109,7 @@ def staged_candidates(
             stores="streaming",
             accumulation=fastest_accumulation(dtype),
         )
-        held = staged_bytes(one, size) + signal_bytes(one)
+        held = staged_bytes(one, size)
         whole_copies = columns * size % min(ASYNC_COPY_BYTES) == 0
         tall = height >= _LOWEST_STAGED_PANEL and one.block_threads >= _FEWEST_STAGED_THREADS
         fits = held <= shared_memory_of(architecture) and whole_copies
@@ -390,8 +390,8 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
     if one.rows_per_panel * one.columns_per_thread > (256 if dtype == "f16" else 128):
         return False
     size = sum_bytes(one, dtype)
-    shared = partial_sum_bytes(one, size) + inbox_bytes(one, size) + signal_bytes(one)
-    if shared > STATIC_SHARED_MEMORY:
+    received = inbox_bytes(one, size) + inbox_signal_bytes(one)
+    if partial_sum_bytes(one, size) + received > STATIC_SHARED_MEMORY:
         return False
     warps = _block_count(one, shape, columns) * one.block_threads // WARP
     return _enough(warps, panels * columns) and warps <= _MOST_WARPS
