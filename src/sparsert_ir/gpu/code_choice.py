@@ -14,6 +14,17 @@ from sparsert_ir.gpu.shared_memory import (
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.schedule import Schedule
 
+_PARTIAL_SUMS = "partial sums"
+_CLUSTER_SUMS = "sums of the cluster"
+_BETWEEN = "the depthwise result"
+_SIZES = {
+    _PARTIAL_SUMS: "k_groups * panels_per_block * rows_per_panel",
+    _CLUSTER_SUMS: "cluster * panels_per_block * ceil(rows_per_panel / cluster)",
+    _BETWEEN: "channels",
+}
+"""Buffers in workgroup memory -> their rows."""
+_OF_A_ROW = " * threads * columns_per_thread * element size"
+
 
 def check_schedule(product: ProductFunction) -> None:
     """Raise ScheduleError, which names the knob, for a schedule that no kernel can follow."""
@@ -73,20 +84,32 @@ def _check_cluster(product: ProductFunction) -> None:
 
 
 def check_memory(product: ProductFunction, shared_memory: int) -> None:
-    """A buffer of more than STATIC_SHARED_MEMORY bytes is asked for at the launch; one can be."""
-    schedule = replace(product.schedule, rows_per_panel=product.panel_height)
-    size = element_bytes(product.sum_type)
-    buffers = [partial_sum_bytes(schedule, size), inbox_bytes(schedule, size)]
-    if product.depthwise is not None:
-        buffers.append(depthwise_bytes(schedule, product.depthwise.shape[0], size))
-    total = sum(buffers) + inbox_signal_bytes(schedule)
-    large = [size for size in buffers if size > STATIC_SHARED_MEMORY]
+    """A buffer of more than STATIC_SHARED_MEMORY bytes is asked for at the launch; one can be.
+
+    Raises ScheduleError, which names the buffers, the largest first.
+    """
+    buffers, signals = _buffers(product), inbox_signal_bytes(product.schedule)
+    total = sum(buffers.values()) + signals
+    large = [size for size in buffers.values() if size > STATIC_SHARED_MEMORY]
     one_large = len(large) == 1 and total - large[0] <= STATIC_SHARED_MEMORY
     usable = shared_memory if one_large else STATIC_SHARED_MEMORY
     if total > usable:
+        names = sorted((name for name in buffers if buffers[name]), key=lambda name: -buffers[name])
+        sizes = [f"{name}: {_SIZES[name]}{_OF_A_ROW} = {buffers[name]}" for name in names]
+        if signals:
+            sizes.append(f"their signal: {signals}")
         raise ScheduleError(
-            f"schedule: partial sums must fit in {usable} bytes of workgroup memory,"
-            f" got {total} (k_groups * panels_per_block * rows_per_panel * threads *"
-            " columns_per_thread * element size, and about one K group's of it in a cluster;"
-            " channels * threads * columns_per_thread * element size after a depthwise convolution)"
+            f"schedule: {' and '.join(names)} must fit in {usable} bytes of workgroup memory, got"
+            f" {total} ({'; '.join(sizes)})"
         )
+
+
+def _buffers(product: ProductFunction) -> dict[str, int]:
+    """Bytes of each buffer of `_SIZES`, 0 for one that is not needed."""
+    schedule = replace(product.schedule, rows_per_panel=product.panel_height)
+    size, filters = element_bytes(product.sum_type), product.depthwise
+    return {
+        _PARTIAL_SUMS: partial_sum_bytes(schedule, size),
+        _CLUSTER_SUMS: inbox_bytes(schedule, size),
+        _BETWEEN: 0 if filters is None else depthwise_bytes(schedule, filters.shape[0], size),
+    }
