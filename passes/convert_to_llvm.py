@@ -20,7 +20,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from sparsert_ir.dense import Dense
+from sparsert_ir.dense import Dense, element_bytes
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import (
     AccumulateOp,
@@ -37,7 +37,7 @@ from sparsert_ir.lowering.cluster import CLUSTER
 from sparsert_ir.lowering.control_flow import CONTROL_FLOW
 from sparsert_ir.lowering.function import GPU, HOST, FunctionLowering, Rules, Target
 from sparsert_ir.lowering.launch import LAUNCH
-from sparsert_ir.lowering.memory import MEMORY, element_bytes, library_functions
+from sparsert_ir.lowering.memory import MEMORY, library_functions
 from sparsert_ir.lowering.multiply_add import MULTIPLY_ADD, SHARED
 from sparsert_ir.lowering.numbers import NUMBERS
 from sparsert_ir.lowering.tensor_cores import TENSOR_CORES

@@ -25,9 +25,8 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import IRError, ScheduleError
-from sparsert_ir.kernel_function import only_block
+from sparsert_ir.kernel_function import constant_weight, only_block
 from sparsert_ir.layout.row_packing import pack, reads_groups
-from sparsert_ir.passes.partition import constant_weight
 
 _MOST_LOOPS = 1024
 """Of a kernel: seconds of work. The cost model takes panels of one row."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -15,24 +14,17 @@ from xdsl.pattern_rewriter import (
 
 from sparsert_ir.dense import to_dense
 from sparsert_ir.dialects.sparsert import (
-    ConstantOp,
     ScheduleAttr,
     TiledSpmmOp,
     Untiled,
 )
-from sparsert_ir.errors import IRError, ScheduleError
+from sparsert_ir.errors import ScheduleError
+from sparsert_ir.kernel_function import constant_weight
 from sparsert_ir.layout.dealing import deal_rows
 from sparsert_ir.layout.partition import whole_splits
 from sparsert_ir.schedule import Schedule
 
 _TALLEST_DATA_PANEL = 1024
-
-
-def constant_weight(weight: SSAValue, user: str) -> ConstantOp:
-    """The constant behind a weight; IRError where it is not one."""
-    if not isinstance(weight.owner, ConstantOp):
-        raise IRError(f"{user}: expected a weight made by sparsert.constant, got {weight.owner}")
-    return weight.owner
 
 
 def _check_height(schedule: Schedule) -> None:

@@ -25,9 +25,9 @@ from sparsert_ir.dialects.sparsert import (
     lane_width,
 )
 from sparsert_ir.errors import IRError
+from sparsert_ir.kernel_function import constant_weight
 from sparsert_ir.layout.dealing import touched_columns
 from sparsert_ir.layout.partition import panel_run
-from sparsert_ir.passes.partition import constant_weight
 
 
 @dataclass(frozen=True)

@@ -234,9 +234,19 @@ def test_more_workgroup_memory_than_is_declared_is_asked_for_at_the_launch() -> 
     kernel = compile_depthwise_separable(depthwise, pointwise, (1, 512, 8, 8), **given).kernels[0]
     assert kernel.binary.launch.shared_bytes >= 512 * 32 * 4
     schedule = Schedule(rows_per_panel=64, threads=128)
-    with pytest.raises(ScheduleError, match="must fit in 232448 bytes of workgroup memory"):
+    with pytest.raises(ScheduleError, match="the depthwise result must fit in 232448 bytes"):
         compile_depthwise_separable(
             depthwise, pointwise, (1, 512, 8, 8), schedule=schedule, **given
+        )
+
+
+def test_too_little_workgroup_memory_names_what_takes_it() -> None:
+    depthwise, pointwise = block(512, 64)
+    schedule = Schedule(rows_per_panel=32, threads=32, k_groups=14)
+    message = r"the depthwise result and partial sums must fit in 49152 bytes .*, got 122880 \("
+    with pytest.raises(ScheduleError, match=message):
+        compile_depthwise_separable(
+            depthwise, pointwise, (1, 512, 8, 8), padding=1, target="sm_90", schedule=schedule
         )
 
 

@@ -64,6 +64,11 @@ def numpy_dtype(element_type: Attribute) -> np.dtype[Any]:
             raise KeyError(f"no numpy element type for {element_type}")
 
 
+def element_bytes(element_type: Attribute) -> int:
+    """Bytes of an element of an MLIR element type."""
+    return cast(AnyFloat | IntegerType, element_type).bitwidth // 8
+
+
 def element_type_of(dtype: np.dtype[Any]) -> AnyFloat | IntegerType:
     """The MLIR element type of a numpy element type; `KeyError` where there is none."""
     return _ELEMENT_TYPES[dtype.name]

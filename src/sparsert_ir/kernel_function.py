@@ -1,4 +1,4 @@
-"""What the mapping passes share: reading a tensor function that is one product."""
+"""What passes read of functions: one that is one product, its weights, its only block."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -120,6 +120,13 @@ class ProductFunction:
                 f"schedule: expected k_groups * cluster = {groups}, the K groups of the product,"
                 f" got {schedule.k_parts}; run sparsert-split-k for others"
             )
+
+
+def constant_weight(weight: SSAValue, user: str) -> ConstantOp:
+    """The constant behind a weight; IRError where it is not one."""
+    if not isinstance(weight.owner, ConstantOp):
+        raise IRError(f"{user}: expected a weight made by sparsert.constant, got {weight.owner}")
+    return weight.owner
 
 
 def only_block(function: func.FuncOp | gpu.FuncOp, user: str) -> Block:

@@ -1,6 +1,5 @@
 """The depthwise convolution of a block's columns on a GPU, before the product that reads it."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +18,11 @@ BETWEEN = "between"
 """The block's columns of what is between the two convolutions, in workgroup memory."""
 
 _TALLEST_PANEL = 16
+
+
+def stage_panel_height(channels: int, workers: int) -> int:
+    """Rows of the panels in which the channels are dealt to the workers."""
+    return min(_TALLEST_PANEL, -(-channels // workers))
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class DepthwiseStage:
     def panels(self) -> IntArray:
         """P x R rows of the filter in order, as many panels for each worker; filled up with -1."""
         rows = self.filter.shape[0]
-        height = min(_TALLEST_PANEL, -(-rows // self.workers))
+        height = stage_panel_height(rows, self.workers)
         count = -(-rows // height)
         panels: IntArray = np.full(count * height, -1, np.int32)
         panels[:rows] = np.arange(rows)
@@ -54,12 +58,6 @@ class DepthwiseStage:
     def buffer_type(self) -> MemRefType[Attribute]:
         shape = [self.filter.shape[0], self.product.schedule.threads]
         return array_type(shape, self.product.sum_type, WORKGROUP)
-
-    def buffer_bytes(self) -> int:
-        """With every lane as wide as the schedule says."""
-        element = self.product.sum_type.bitwidth // 8
-        shape = self.buffer_type().get_shape()
-        return math.prod(shape) * self.product.schedule.columns_per_thread * element
 
     def write(
         self, code: Code, x: SSAValue, column: SSAValue, worker: SSAValue, thread: SSAValue

@@ -6,6 +6,8 @@ from sparsert_ir.element_types import ELEMENT_BYTES
 
 BLOCK_THREADS = 1024
 """Threads that a block can have."""
+LARGEST_BLOCK_Z = 64
+"""Of them, along its third dimension: panels of code side by side."""
 WARP = 32
 """Threads that advance together."""
 STATIC_SHARED_MEMORY = 48 * 1024

@@ -9,13 +9,12 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.traits import SymbolTable
 
-from sparsert_ir.dense import Array, Dense, to_numpy
+from sparsert_ir.dense import Array, Dense, element_bytes, to_numpy
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import ColumnTilesOp, StreamLayoutAttr
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.gpu.facts import LARGEST_GRID_Y
 from sparsert_ir.layout.packing import StreamLayout
-from sparsert_ir.lowering.memory import element_bytes
 
 Extent: TypeAlias = tuple[int, int, int]
 

@@ -6,6 +6,7 @@ from math import prod
 from xdsl.dialects import cf, llvm
 from xdsl.ir import SSAValue
 
+from sparsert_ir.dense import element_bytes
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.dialects.sparsert import (
     AsyncCommitOp,
@@ -18,7 +19,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.lowering.cluster import check_in_kernel, is_first_thread
 from sparsert_ir.lowering.function import FunctionLowering, Rules, rule
-from sparsert_ir.lowering.memory import address, array_of, element_bytes
+from sparsert_ir.lowering.memory import address, array_of
 
 
 def lower_copy(lowering: FunctionLowering, op: AsyncCopyOp) -> Sequence[SSAValue]:

@@ -6,6 +6,7 @@ from xdsl.dialects import cf, llvm
 from xdsl.dialects.llvm import ICmpPredicateFlag as Predicate
 from xdsl.ir import Operation, SSAValue
 
+from sparsert_ir.dense import element_bytes
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.dialects.sparsert import (
     AwaitInboxOp,
@@ -17,7 +18,7 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.errors import IRError
 from sparsert_ir.lowering.control_flow import compare
 from sparsert_ir.lowering.function import FunctionLowering, Rules, rule
-from sparsert_ir.lowering.memory import array_of, element_bytes, linear_index
+from sparsert_ir.lowering.memory import array_of, linear_index
 
 _WORD = 4
 _FIRST_PHASE = 0

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from xdsl.dialects import arith, cf, llvm, memref
 from xdsl.dialects.builtin import (
-    AnyFloat,
     FloatAttr,
     IntegerAttr,
     IntegerType,
@@ -16,6 +15,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.llvm import LLVMPointerType
 from xdsl.ir import Attribute, SSAValue
 
+from sparsert_ir.dense import element_bytes
 from sparsert_ir.dialects.sparsert import (
     ColumnTilesOp,
     FirstColumnOp,
@@ -41,10 +41,6 @@ _CACHE_LINE = 64
 _LIMIT = 2**31
 INVARIANT = "invariant"
 """Attribute of a load: nothing writes this memory while the function runs."""
-
-
-def element_bytes(element_type: Attribute) -> int:
-    return cast(AnyFloat | IntegerType, element_type).bitwidth // 8
 
 
 def array_of(buffer: SSAValue) -> MemRefType[Any]:

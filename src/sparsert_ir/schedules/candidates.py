@@ -13,7 +13,7 @@ from typing import Literal
 from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
-from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation, fastest_accumulation
 from sparsert_ir.gpu.facts import (
     ASYNC_COPY_BYTES,
     ASYNC_COPY_FROM,
@@ -29,9 +29,17 @@ from sparsert_ir.gpu.facts import (
     has_tensor_cores,
     shared_memory_of,
 )
+from sparsert_ir.gpu.shared_memory import (
+    inbox_bytes,
+    inbox_signal_bytes,
+    partial_sum_bytes,
+    staged_bytes,
+    sum_bytes,
+)
 from sparsert_ir.layout.packing import MMA_LINES
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Accumulation, Schedule
+from sparsert_ir.schedules.code import LARGE_N
 from sparsert_ir.schedules.cpu import cpu_candidates
 from sparsert_ir.schedules.data import holds_all
 from sparsert_ir.schedules.default import default_lowering, gpu_schedule_for
@@ -44,11 +52,9 @@ _K_GROUPS = (1, 2, 4, 8, 16)
 _THREADS = (32, 64, 128, 256, 512)
 _COLUMN_TILES = (1, 2, 4, 8, 16)
 _PANELS_PER_BLOCK = (1, 2, 4, 8)
-_LARGE_N = 4000
 _BUFFERS = ((2, 32), (3, 16), (3, 32), (4, 16))
 """Stages, and rows of x in each."""
 _LOWEST_STAGED_PANEL, _FEWEST_STAGED_THREADS = 24, 128
-_SIGNAL_BYTES = 8
 _STREAMING_BYTES = 16 * 2**20
 """x and y together; below it the L2 cache keeps both whatever the stores say."""
 
@@ -99,11 +105,12 @@ def staged_candidates(
             stages=stages,
             rows_per_stage=rows,
             stores="streaming",
-            accumulation="f32" if dtype == "bf16" else "plain",
+            accumulation=fastest_accumulation(dtype),
         )
-        held = stages * rows * threads * width * size
+        held = staged_bytes(one, size)
+        whole_copies = columns * size % min(ASYNC_COPY_BYTES) == 0
         tall = height >= _LOWEST_STAGED_PANEL and one.block_threads >= _FEWEST_STAGED_THREADS
-        fits = held < shared_memory_of(architecture) and columns * size % min(ASYNC_COPY_BYTES) == 0
+        fits = held <= shared_memory_of(architecture) and whole_copies
         if tall and fits and _is_sensible(one, shape, columns, dtype):
             found.append(one)
     return found
@@ -187,13 +194,13 @@ def best_candidates(
         return taken_in_turn(near, sampled(found, seed=0))[:count]
     clusters = architecture_number(target) >= CLUSTERS_FROM
     found = gpu_candidates(matrix.shape, columns, dtype, overlapped=overlapped, clusters=clusters)
-    if overlapped and columns >= _LARGE_N:
+    if overlapped and columns >= LARGE_N:
         # Loads that need not wait for the kernel before can be worth more than the overlap.
         found += gpu_candidates(matrix.shape, columns, dtype)
     found += [replace(one, permutation="clustered") for one in found]
     ordered = sorted(found, key=lambda one: predict_us(one, product, limits))
     staged: list[Schedule] = []
-    if columns >= _LARGE_N and architecture_number(target) >= ASYNC_COPY_FROM:
+    if columns >= LARGE_N and architecture_number(target) >= ASYNC_COPY_FROM:
         staged = staged_candidates(matrix.shape, columns, dtype, target)
         staged += [replace(one, permutation="clustered") for one in staged]
         staged.sort(key=lambda one: predict_us(one, product, limits))
@@ -380,20 +387,12 @@ def _is_sensible(one: Schedule, shape: tuple[int, int], columns: int, dtype: str
         return False
     if one.rows_per_panel * one.columns_per_thread > (256 if dtype == "f16" else 128):
         return False
-    if _shared_bytes(one, dtype) > STATIC_SHARED_MEMORY:
+    size = sum_bytes(one, dtype)
+    received = inbox_bytes(one, size) + inbox_signal_bytes(one)
+    if partial_sum_bytes(one, size) + received > STATIC_SHARED_MEMORY:
         return False
     warps = _block_count(one, shape, columns) * one.block_threads // WARP
     return _enough(warps, panels * columns) and warps <= _MOST_WARPS
-
-
-def _shared_bytes(one: Schedule, dtype: str) -> int:
-    """Of the sums that the threads of a block, and the blocks of a cluster, leave each other."""
-    wide = 2 if dtype == "f16" and one.accumulation == "plain" else 4
-    row = one.threads * one.panels_per_block * one.columns_per_thread * wide
-    received = 0
-    if one.cluster > 1:
-        received = row * one.cluster * -(-one.rows_per_panel // one.cluster) + _SIGNAL_BYTES
-    return received + (row * one.k_groups * one.rows_per_panel if one.k_groups > 1 else 0)
 
 
 def _enough(warps: int, work: int) -> bool:

@@ -9,10 +9,12 @@ element of x that is taken in meets many rows.
 import math
 from dataclasses import replace
 
+from sparsert_ir.element_types import fastest_accumulation
 from sparsert_ir.gpu.facts import INSTRUCTION_BYTES, WARP
-from sparsert_ir.schedule import Accumulation, Schedule
+from sparsert_ir.schedule import Schedule
 
-_LARGE_N = 4000
+LARGE_N = 4000
+"""Columns from which taking in x is what limits a kernel."""
 _ROWS_PER_BLOCK, _LOWEST_TALL_PANEL = 96, 40
 """With large N: of the two panels that share a block's columns of x."""
 _MOST_LANES = 384
@@ -39,27 +41,22 @@ def code_schedule(
     # Where N is odd, every second pair of f16 lies across two words: two loads and a move each.
     width = 2 if dtype == "f16" and columns % 2 == 0 else 1
     launch = "overlapped" if overlap else "serial"
-    if columns >= _LARGE_N and shape[0] >= 2 * _LOWEST_TALL_PANEL:
+    if columns >= LARGE_N and shape[0] >= 2 * _LOWEST_TALL_PANEL:
         tall = _one_wave(shape, columns, width, multiprocessors, clusters=overlap)
-        return replace(tall, accumulation=_accumulation(dtype))
+        return replace(tall, accumulation=fastest_accumulation(dtype))
     height, groups, threads = _small(shape, columns)
     across = math.ceil(columns / (threads * width))
     together = multiprocessors * max(1, _REGISTER_FILE // (threads * groups * _REGISTERS))
     while height < _TALLEST_SMALL_PANEL and math.ceil(shape[0] / height) * across > together:
         height *= 2
     return Schedule(
-        accumulation=_accumulation(dtype),
+        accumulation=fastest_accumulation(dtype),
         rows_per_panel=min(height, shape[0]),
         k_groups=groups,
         threads=threads,
         columns_per_thread=width,
         launch=launch,
     )
-
-
-def _accumulation(dtype: str) -> Accumulation:
-    """f16 is added in pairs, bf16 cannot be."""
-    return "f32" if dtype == "bf16" else "plain"
 
 
 def _small(shape: tuple[int, int], columns: int) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.cpu.host_threads import available_cores
-from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
+from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation, fastest_accumulation
 from sparsert_ir.gpu.facts import (
     BLOCK_THREADS,
     OVERLAP_FROM,
@@ -19,6 +19,7 @@ from sparsert_ir.gpu.facts import (
     has_tensor_cores,
     shared_memory_of,
 )
+from sparsert_ir.gpu.shared_memory import partial_sum_bytes, sum_bytes
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.code import code_bytes
 from sparsert_ir.schedules.cpu import best_cpu_convolution, threads_that_pay, with_lowering
@@ -164,7 +165,7 @@ def gpu_candidates(
     base = Schedule(
         permutation="clustered",
         launch="overlapped" if overlap else "serial",
-        accumulation="f32" if dtype == "bf16" else "plain",
+        accumulation=fastest_accumulation(dtype),
     )
     groups = 4 if columns >= 1024 else 8 if columns >= 256 else 16
     if columns >= 16384:
@@ -194,13 +195,11 @@ def gpu_candidates(
 def _is_sensible(schedule: Schedule, columns: int, rows: int, dtype: str) -> bool:
     """Legal, and neither far too few warps to fill a GPU nor a block mostly past the end."""
     per_block = schedule.threads * schedule.columns_per_thread
-    element = 2 if dtype == "f16" else 4  # bf16 is added in f32.
-    sums = schedule.k_groups * schedule.rows_per_panel * per_block * element
+    sums = partial_sum_bytes(schedule, sum_bytes(schedule, dtype))
     blocks = -(-columns // per_block) * -(-rows // schedule.rows_per_panel)
     warps = blocks * schedule.block_threads // 32
-    fits = schedule.k_groups == 1 or sums <= STATIC_SHARED_MEMORY
     return (
-        fits
+        sums <= STATIC_SHARED_MEMORY
         and schedule.block_threads <= BLOCK_THREADS
         and warps >= 264
         and per_block < 2 * columns + 64

@@ -8,23 +8,23 @@ from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.gpu import LOAD_CLOCKS, SERIAL_US, Product, predict_us, time_parts
 from sparsert_ir.cost_model.limits import GpuLimits, floor_us, limits_of
-from sparsert_ir.element_types import ELEMENT_BYTES
+from sparsert_ir.element_types import fastest_accumulation
 from sparsert_ir.errors import ScheduleError
+from sparsert_ir.gpu.depthwise_stage import stage_panel_height
 from sparsert_ir.gpu.facts import (
     BLOCK_THREADS,
+    LARGEST_BLOCK_Z,
     OVERLAP_FROM,
     STATIC_SHARED_MEMORY,
     architecture_number,
     shared_memory_of,
 )
+from sparsert_ir.gpu.shared_memory import depthwise_bytes, partial_sum_bytes, sum_bytes
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_lowering, default_convolution
 from sparsert_ir.schedules.cpu import best_cpu_convolution, cpu_convolution_candidates
 
-_MOST_PANELS = 64
-"""Side by side in a block, as `sparsert-map-to-gpu` allows."""
 _REGISTER_FILE, _OTHER_REGISTERS = 65536, 24
-_TALLEST_STAGE_PANEL = 16
 _ISSUE, _LOADS, _LATENCY, _FETCH = (
     "issue of instructions", "loads through L1", "latency", "code that is new",
 )  # fmt: skip
@@ -125,34 +125,28 @@ def separable_candidates(
 def _candidates(facts: ConvolutionFacts, shared_memory: int) -> Iterator[Schedule]:
     assert facts.depthwise is not None
     pairs = facts.dtype == "f16" and facts.window.columns % 2 == 0
-    base = Schedule(
-        permutation="clustered", accumulation="f32" if facts.dtype == "bf16" else "plain"
-    )
-    # Of what is between, which has the element type of the sums.
-    element = ELEMENT_BYTES["f16" if facts.dtype == "f16" else "f32"]
+    base = Schedule(permutation="clustered", accumulation=fastest_accumulation(facts.dtype))
+    # What is between has the element type of the sums.
+    element = sum_bytes(base, facts.dtype)
     for threads, width in itertools.product((32, 64, 128), (2, 1) if pairs else (1,)):
         columns = threads * width
-        between = facts.depthwise.rows * columns * element
+        across = replace(base, threads=threads, columns_per_thread=width)
+        between = depthwise_bytes(across, facts.depthwise.rows, element)
         if between > shared_memory or (threads > 32 and columns >= 2 * facts.window.columns):
             continue
         for height in sorted({min(height, facts.rows) for height in (4, 8, 16, 32, 64)}):
             panels = -(-facts.rows // height)
-            side = min(panels, BLOCK_THREADS // threads, _MOST_PANELS)
+            side = min(panels, BLOCK_THREADS // threads, LARGEST_BLOCK_Z)
             # Even rounds of panels where one block cannot have all.
             side = -(-panels // -(-panels // side))
             if height + _OTHER_REGISTERS > _REGISTER_FILE // (threads * side):
                 continue
-            one = replace(
-                base,
-                rows_per_panel=height,
-                panels_per_block=side,
-                threads=threads,
-                columns_per_thread=width,
-            )
+            one = replace(across, rows_per_panel=height, panels_per_block=side)
             yield one
-            partial = 2 * height * columns * element
-            if panels == 1 and between + partial <= STATIC_SHARED_MEMORY:
-                yield replace(one, k_groups=2)
+            split = replace(one, k_groups=2)
+            shared = between + partial_sum_bytes(split, element)
+            if panels == 1 and shared <= STATIC_SHARED_MEMORY:
+                yield split
 
 
 def predict_separable_us(schedule: Schedule, facts: ConvolutionFacts, limits: GpuLimits) -> float:
@@ -167,7 +161,7 @@ def predict_separable_us(schedule: Schedule, facts: ConvolutionFacts, limits: Gp
         # The two columns of a pair are loaded one by one.
         first = replace(first, dtype="f32")
     workers = schedule.k_groups * schedule.panels_per_block
-    height = max(1, min(_TALLEST_STAGE_PANEL, -(-first.shape[0] // workers)))
+    height = stage_panel_height(first.shape[0], workers)
     stage = replace(schedule, rows_per_panel=height, k_groups=1, panels_per_block=workers)
     depthwise = time_parts(stage, first, limits)
     pointwise = time_parts(schedule, second, limits)
