@@ -325,6 +325,18 @@ def test_doctor_runs_a_kernel(weights: str, sparsert: Sparsert) -> None:
     assert "target cpu" in sparsert("doctor")
 
 
+@pytest.mark.parametrize("place", ["/dev/null", "/proc/cache"])
+def test_doctor_says_where_no_cache_can_be(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, place)
+    assert main(["doctor", "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    (cache,) = (one for one in findings if one["what"] == "cache")
+    assert cache["state"] == "broken"
+    assert DIRECTORY_VARIABLE in cache["detail"]
+
+
 def test_mistakes_are_one_line(weights: str, mistake: Sparsert) -> None:
     assert "missing.npz" in mistake("inspect", "missing.npz")
     assert "columns of x" in mistake("compile", weights.replace("layer", "plain"), "--bias", "none")

@@ -100,6 +100,8 @@ def _gpu() -> Finding:
 
 
 def _cache() -> Finding:
+    import tempfile
+
     from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE, cache_info
 
     info = cache_info()
@@ -108,8 +110,13 @@ def _cache() -> Finding:
     place = info.directory
     while not place.exists() and place != place.parent:
         place = place.parent
-    if not os.access(place, os.W_OK):
-        return Finding("cache", "broken", f"{place} cannot be written; set {DIRECTORY_VARIABLE}")
+    try:
+        # Where root may write is not told by permissions.
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        reason = f"{place} cannot be written ({error.strerror}); set {DIRECTORY_VARIABLE}"
+        return Finding("cache", "broken", reason)
     return Finding("cache", "ok", f"{info.directory}: {info.entries} kernels")
 
 

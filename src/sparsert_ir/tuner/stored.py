@@ -4,15 +4,16 @@ import contextlib
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsert_ir.errors import ArgumentError, TuningRecordError
-from sparsert_ir.runtime.cache import cache_directory
+from sparsert_ir.runtime.cache import DIRECTORY_VARIABLE, cache_directory
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.tuner.record import LayerKey, TuningRecord
-from sparsert_ir.tuner.tune import TuneOptions, device_name, tune
+from sparsert_ir.tuner.tune import TuneOptions, TuningWarning, device_name, tune
 from sparsert_ir.versions import versions
 
 if TYPE_CHECKING:
@@ -50,10 +51,16 @@ def tuned(layer: "Layer", target: str, options: TuneOptions) -> TuningRecord:
             return record
     record = tune(layer, target, options)
     if path is not None and record.complete:
-        # A cache that cannot be written costs the next run its time, nothing else.
-        with contextlib.suppress(OSError):
+        try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             record.save(path)
+        except OSError as error:
+            warnings.warn(
+                f"the tuning record could not be kept, so the next process measures again: {error};"
+                f" set {DIRECTORY_VARIABLE} to a directory that can be written",
+                TuningWarning,
+                stacklevel=5,
+            )
     return record
 
 
