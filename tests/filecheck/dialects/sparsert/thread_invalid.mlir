@@ -365,3 +365,11 @@ func.func @f(%w: tensor<3x4xbf16, #sparsert.csr>, %x: memref<4x8xbf16>, %i: inde
   %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xbf16, #sparsert.csr>, memref<4x8xbf16> -> bf16, bf16
   func.return
 }
+
+// -----
+
+func.func @f(%w: tensor<1x4xf32, #sparsert.csr>, %x: memref<1x4x2x4xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected positions without a window, got one}}
+  %s = sparsert.panel_product %w, %x[%i] window <batch = 1, channels = 4, image = [2, 4]> positions dense<0> : tensor<1xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<1x4xf32, #sparsert.csr>, memref<1x4x2x4xf32> -> f32
+  func.return
+}
