@@ -50,7 +50,8 @@ class Vectorize(ModulePass):
 
     On a CPU, tiles have their width from the start: another one here is a ScheduleError.
 
-    Requires: `sparsert-map-to-gpu`; lanes of one column; the pattern not yet unrolled.
+    Requires: `sparsert-map-to-gpu`; one kernel in a `gpu.module`, one launch in a function; lanes
+    of one column; the pattern not yet unrolled.
     Guarantees: the same result with fewer threads; the launch covers all columns; the kernel's
     schedule says so.
     """
@@ -66,17 +67,21 @@ class Vectorize(ModulePass):
             elif KERNEL in holder.attributes:
                 self._check_tiles(holder)
 
-    def _widen_module(self, module: ModuleOp, kernels: gpu.ModuleOp) -> None:
-        for kernel in kernels.body.block.ops:
-            if not isinstance(kernel, gpu.FuncOp):
-                continue
+    def _widen_module(self, module: ModuleOp, holder: gpu.ModuleOp) -> None:
+        kernels = [op for op in holder.body.block.ops if isinstance(op, gpu.FuncOp)]
+        for kernel in kernels:
             width = self._width(kernel)
             if width == 1:
                 continue
+            if len(kernels) > 1:
+                raise IRError(
+                    f"{self.name}: expected one kernel in @{holder.sym_name.data}, whose workgroup"
+                    f" memory gets wider with its lanes, got {len(kernels)}"
+                )
             _check_alignment(kernel, width)
-            _widen_workgroup_memory(kernels, width)
+            _widen_workgroup_memory(holder, width)
             _widen_ops(kernel, width)
-            name = SymbolRefAttr(kernels.sym_name.data, [kernel.sym_name.data])
+            name = SymbolRefAttr(holder.sym_name.data, [kernel.sym_name.data])
             _widen_launch(module, name, width)
 
     def _check_tiles(self, kernel: Operation) -> None:
@@ -139,9 +144,15 @@ def _widened(kind: MemRefType[Attribute], width: int) -> MemRefType[Attribute]:
 
 def _widen_launch(module: ModuleOp, kernel: SymbolRefAttr, width: int) -> None:
     for function in module.body.block.ops:
-        launches = (op for op in function.walk() if isinstance(op, gpu.LaunchFuncOp))
-        if any(launch.kernel == kernel for launch in launches):
-            _widen_ops(function, width)
+        launches = [op for op in function.walk() if isinstance(op, gpu.LaunchFuncOp)]
+        if not any(launch.kernel == kernel for launch in launches):
+            continue
+        if len(launches) > 1:
+            raise IRError(
+                "sparsert-vectorize: expected one launch in a function, whose columns get fewer"
+                f" lanes, got {len(launches)}"
+            )
+        _widen_ops(function, width)
 
 
 def _widen_ops(function: Operation, width: int) -> None:
