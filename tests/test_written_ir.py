@@ -101,3 +101,30 @@ def test_sums_used_otherwise_go_where_they_did_or_are_refused(uses: str) -> None
     np.testing.assert_array_equal(unrolled, _run_kernel(uses))
     with pytest.raises(IRError, match="sparsert-pack-pattern: expected all sums written by one"):
         _run_kernel(uses, "sparsert-pack-pattern")
+
+
+LINALG = """
+func.func @product(%x: tensor<3x{columns}x{kind}>, %e: tensor<2x{columns}x{kind}>)
+    -> tensor<2x{columns}x{kind}> {{
+  %w = arith.constant dense<[[0.0, 1.0, 0.0], [2.0, 0.0, 3.0]]> : tensor<2x3x{kind}>
+  %zero = arith.constant 0.0 : {kind}
+  %zeros = linalg.fill ins(%zero : {kind}) outs(%e : tensor<2x{columns}x{kind}>)
+    -> tensor<2x{columns}x{kind}>
+  %y = linalg.matmul ins(%w, %x : tensor<2x3x{kind}>, tensor<3x{columns}x{kind}>)
+    outs(%zeros : tensor<2x{columns}x{kind}>) -> tensor<2x{columns}x{kind}>
+  func.return %y : tensor<2x{columns}x{kind}>
+}}
+"""
+
+
+@pytest.mark.parametrize("one_pass", ["sparsert-import-linalg", "sparsert-fuse-epilogue"])
+@pytest.mark.parametrize(("columns", "kind"), [("4", "f64"), ("?", "f32"), ("?", "f64")])
+def test_products_that_no_layer_has_stay_as_they_were(
+    columns: str, kind: str, one_pass: str
+) -> None:
+    context = make_context()
+    module = Parser(context, LINALG.format(columns=columns, kind=kind)).parse_module()
+    before = module.clone()
+    for _ in run_passes(module, pipeline_passes(one_pass), context):
+        module.verify()
+    assert module.is_structurally_equivalent(before)
