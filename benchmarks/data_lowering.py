@@ -30,7 +30,7 @@ from measure_job import MeasureJob, Measurement
 from peers import PeerJob, PeerTime
 from results import replace_text
 from sparsert_ir.frontend import Layer
-from sparsert_ir.gpu.facts import OVERLAP_FROM, architecture_number
+from sparsert_ir.gpu_facts import OVERLAP_FROM, architecture_number
 from sparsert_ir.schedules.candidates import data_candidates, data_neighbours, sampled
 from sparsert_ir.schedules.default import gpu_schedule_for
 from sparsert_ir.targets import nearest_architecture

@@ -23,7 +23,7 @@ from cases import SUITES, Case, cases_of, select
 from machine import this_machine
 from measure_job import MeasureJob, Measurement, measure
 from sparsert_ir.errors import SparsertError
-from sparsert_ir.gpu.facts import OVERLAP_FROM, architecture_number
+from sparsert_ir.gpu_facts import OVERLAP_FROM, architecture_number
 from sparsert_ir.targets import nearest_architecture
 from sparsert_ir.tuner.build_job import Build
 from sparsert_ir.workers.pool import Finished, WorkerPool

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from cases import Case
 from sparsert_ir import Schedule, SparseMatrix
 from sparsert_ir.frontend import Layer
-from sparsert_ir.gpu.facts import CLUSTERS_FROM, architecture_number
+from sparsert_ir.gpu_facts import CLUSTERS_FROM, architecture_number
 from sparsert_ir.schedule import Lowering
 from sparsert_ir.schedules.candidates import data_candidates, gpu_candidates, sampled
 from sparsert_ir.schedules.default import gpu_schedule_for

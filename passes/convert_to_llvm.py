@@ -30,7 +30,7 @@ from sparsert_ir.dialects.sparsert import (
     WriteRowsOp,
 )
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY, WORKGROUP
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY, WORKGROUP
 from sparsert_ir.kernel_function import only_block
 from sparsert_ir.lowering.async_copies import ASYNC_COPIES
 from sparsert_ir.lowering.cluster import CLUSTER

@@ -109,7 +109,8 @@ class FuseEpilogue(ModulePass):
 
     Requires: nothing.
     Guarantees: an epilogue op is left only where the order of additions and activation differs from
-    the fused one, where the bias is not constant, or where the product has other uses.
+    the fused one, where the product has a bias, ReLU or residual already, where the bias is not
+    constant, or where the product has other uses.
     """
 
     name = "sparsert-fuse-epilogue"

@@ -36,7 +36,7 @@ from sparsert_ir.dialects.sparsert import (
     SpmmOp,
     WindowAttr,
 )
-from sparsert_ir.errors import MatrixError
+from sparsert_ir.errors import ArgumentError, MatrixError
 from sparsert_ir.frontend import constant_of
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.window import Window
@@ -45,11 +45,14 @@ Convolution: TypeAlias = linalg.Conv2DNchwFchwOp | linalg.Conv2DNhwc_HwcfOp
 
 
 def _constant(value: SSAValue) -> Dense | None:
-    """The elements of a dense `arith.constant`."""
+    """The elements of a dense `arith.constant` of floats."""
     owner = value.owner
-    if isinstance(owner, arith.ConstantOp) and isinstance(owner.value, DenseIntOrFPElementsAttr):
-        return cast(Dense, owner.value)
-    return None
+    if not isinstance(owner, arith.ConstantOp):
+        return None
+    if not isinstance(owner.value, DenseIntOrFPElementsAttr):
+        return None
+    dense = cast(Dense, owner.value)
+    return dense if isinstance(dense.get_element_type(), AnyFloat) else None
 
 
 def _is_zero(value: SSAValue) -> bool:
@@ -84,14 +87,25 @@ def _weight(value: SSAValue) -> ConstantOp | None:
     if isinstance(value.owner, ConstantOp):
         return value.owner
     dense = _constant(value)
-    kind = cast(TensorType[Attribute], value.type)
-    if dense is None or not isinstance(kind.element_type, AnyFloat):
+    if dense is None:
         return None
+    kind = cast(TensorType[Attribute], value.type)
     try:
         matrix = SparseMatrix.of(to_numpy(dense), numpy_dtype(kind.element_type))
-    except (MatrixError, KeyError):
+    except _NOT_A_WEIGHT:
         return None
     return constant_of(matrix)
+
+
+_NOT_A_WEIGHT = (MatrixError, ArgumentError, KeyError)
+"""What numbers, or their element type, that no layer has are refused with."""
+
+
+def _is_dense(x: SSAValue, element_type: Attribute) -> bool:
+    """Whether it is of known size, not empty, and holds such elements."""
+    kind = cast(TensorType[Attribute], x.type)
+    plain = TensorType(element_type, kind.get_shape())
+    return kind == plain and min(kind.get_shape(), default=0) >= 1
 
 
 def _replace(rewriter: PatternRewriter, op: Operation, new: Sequence[Operation]) -> None:
@@ -118,9 +132,9 @@ class RaiseMatmul(RewritePattern):
             return
         if list(op.get_default_indexing_maps()) != list(_matmul_maps()):
             return
-        weight = _weight(op.inputs[0])
-        if weight is not None:
-            _replace(rewriter, op, [weight, SpmmOp(weight, op.inputs[1])])
+        weight, x = _weight(op.inputs[0]), op.inputs[1]
+        if weight is not None and _is_dense(x, weight.result.type.element_type):
+            _replace(rewriter, op, [weight, SpmmOp(weight, x)])
 
 
 def _matmul_maps() -> tuple[AffineMap, ...]:
@@ -140,16 +154,16 @@ class RaiseConvolution(RewritePattern):
         dense = _constant(filters)
         if dense is None or not op.results or not _is_zero(op.outputs[0]):
             return
+        kind = cast(TensorType[Attribute], filters.type).element_type
         by_channel = isinstance(op, linalg.Conv2DNchwFchwOp)
         weight = to_numpy(dense) if by_channel else to_numpy(dense).transpose(3, 2, 0, 1)
         source, padding = _unpadded(x, "nchw" if by_channel else "nhwc")
-        window = _window(op, source, weight.shape[2:], padding)
-        if window is None:
+        if not _is_dense(source, kind):
             return
-        kind = cast(TensorType[Attribute], filters.type).element_type
         try:
+            window = _window(op, source, weight.shape[2:], padding)
             matrix, _ = filter_matrix(weight, 1, numpy_dtype(kind))
-        except (MatrixError, KeyError):
+        except _NOT_A_WEIGHT:
             return
         constant = constant_of(matrix)
         _replace(rewriter, op, [constant, Conv2dOp(constant, source, WindowAttr(window))])
@@ -157,11 +171,9 @@ class RaiseConvolution(RewritePattern):
 
 def _window(
     op: Convolution, x: SSAValue, kernel: Sequence[int], padding: tuple[int, int, int, int]
-) -> Window | None:
+) -> Window:
     layout = "nchw" if isinstance(op, linalg.Conv2DNchwFchwOp) else "nhwc"
     shape = cast(TensorType[Attribute], x.type).get_shape()
-    if min(shape) < 1:
-        return None
     batch, channels, height, width = shape
     if layout == "nhwc":
         batch, height, width, channels = shape

@@ -7,8 +7,8 @@ from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.passes import ModulePass
 
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
 from sparsert_ir.gpu.stream_kernel import StreamKernelBuilder
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.kernel_function import product_functions
 
 

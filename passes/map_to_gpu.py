@@ -7,7 +7,7 @@ from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.passes import ModulePass
 
 from sparsert_ir.gpu.code_kernel import CodeKernelBuilder
-from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.kernel_function import product_functions
 
 

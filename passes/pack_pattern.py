@@ -14,6 +14,7 @@ from sparsert_ir.building import Code, Values, constant_table, memref_of
 from sparsert_ir.cpu.column_tiles import pieces
 from sparsert_ir.cpu.functions import KERNEL
 from sparsert_ir.cpu.row_loops import RowLoops
+from sparsert_ir.cpu.row_packing import pack, reads_groups
 from sparsert_ir.dense import Dense, numpy_dtype, to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import (
     PanelProductOp,
@@ -26,7 +27,7 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.epilogue import RowWriter
 from sparsert_ir.errors import IRError, ScheduleError
 from sparsert_ir.kernel_function import constant_weight, only_block
-from sparsert_ir.layout.row_packing import pack, reads_groups
+from sparsert_ir.panel_sums import can_stand_before, only_writer
 
 _MOST_LOOPS = 1024
 """Of a kernel: seconds of work. The cost model takes panels of one row."""
@@ -41,7 +42,10 @@ class PackPattern(ModulePass):
     fills few registers, a row's nonzeros are dealt in turn to several sums, which are added in the
     end: one multiply-add need not wait for the one before it.
 
-    Requires: `sparsert-map-to-cpu`; weights made by `sparsert.constant`; one K group.
+    Requires: `sparsert-map-to-cpu`; weights made by `sparsert.constant`; one K group; no windows;
+    all sums of a product written by one `write_panel` in their order, to the rows of the same
+    panel, or stored in their order, to other memory than x, with nothing in between that touches
+    memory.
     Guarantees: no `panel_product`, `write_panel` or `sparsert.constant` is left in kernels; the
     code does not grow with the matrix.
     """
@@ -63,10 +67,10 @@ def _check_products(kernel: func.FuncOp) -> None:
             loops += len(product.sums) * len(pieces(lane_width(product.sums[0].type)))
             rank = cast(MemRefType[Attribute], product.x.type).get_num_dims()
             flat = product.positions is None or rank == 1
-            if product.initial or not flat:
+            if product.initial or product.window or not flat:
                 raise IRError(
-                    "sparsert-pack-pattern: expected sums that start at 0, and positions only in a"
-                    " flat x"
+                    "sparsert-pack-pattern: expected sums that start at 0, x without a window, and"
+                    " positions only in a flat x"
                 )
     if loops > _MOST_LOOPS:
         raise ScheduleError(
@@ -87,19 +91,23 @@ def _pack_kernel(module: ModuleOp, kernel: func.FuncOp) -> None:
         name = kernel.sym_name.data + (f"_{number}" if number else "")
         arguments = _pass_tables(module, kernel, name, _tables(alike[0]))
         for product in alike:
-            _write_loops(product, arguments, chains)
             constant = constant_weight(product.weight, PackPattern.name)
-            for op in (*_users(product), product, constant):
+            users = _users(product)
+            _write_loops(product, users, arguments, chains)
+            for op in (*users, product):
                 op.detach()
                 op.erase()
+            if constant.result.first_use is None:
+                constant.detach()
+                constant.erase()
 
 
 def _alike(products: list[PanelProductOp]) -> list[list[PanelProductOp]]:
-    """The products in groups of one matrix, in program order."""
+    """The products in groups that share tables, in program order."""
     groups: list[list[PanelProductOp]] = []
     for product in products:
-        mine = _matrix_of(product)
-        group = next((group for group in groups if _matrix_of(group[0]) == mine), None)
+        mine = _tables_of(product)
+        group = next((group for group in groups if _tables_of(group[0]) == mine), None)
         if group is None:
             groups.append([product])
         else:
@@ -107,22 +115,37 @@ def _alike(products: list[PanelProductOp]) -> list[list[PanelProductOp]]:
     return groups
 
 
-def _matrix_of(product: PanelProductOp) -> tuple[object, ...]:
+def _tables_of(product: PanelProductOp) -> tuple[object, ...]:
+    """What its tables are made from."""
     weight = constant_weight(product.weight, PackPattern.name)
     parts = weight.row_offsets, weight.column_indices, weight.values
-    return (*parts, product.panels, product.positions)
+    write = _users(product)[0]
+    written = (write.bias,) if isinstance(write, WritePanelOp) else None
+    sum_type = lane_element(product.sums[0].type)
+    return (*parts, product.panels, product.positions, sum_type, written)
 
 
 def _users(product: PanelProductOp) -> list[Operation]:
-    """The `write_panel` of the sums, or the store of each of them; in program order."""
+    """The `write_panel` of the sums, or the store of each of them; in program order.
+
+    The loops go in front of the last one: a row is summed and written before the next one.
+    """
+    write = only_writer(product)
+    if write is not None and write.y is not product.x and write.window is None:
+        return [write]
     found = {use.operation for total in product.sums for use in total.uses}
     block = product.parent_block()
     users = [op for op in block.ops if op in found] if block is not None else []
-    if len(users) == 1 and isinstance(users[0], WritePanelOp):
+    stores = [op for op in users if isinstance(op, StoreColumnsOp)]
+    elsewhere = all(op.memref is not product.x and op.window is None for op in stores)
+    in_order = [op.value for op in stores] == list(product.sums) and users == stores
+    if elsewhere and in_order and can_stand_before(product, users):
         return users
-    if len(users) == len(product.sums) and all(isinstance(u, StoreColumnsOp) for u in users):
-        return users
-    raise IRError("sparsert-pack-pattern: expected sums that are written or stored, once each")
+    raise IRError(
+        "sparsert-pack-pattern: expected all sums written by one write_panel in their order, to the"
+        " rows of the same panel, or stored in their order, once each; without a window, to other"
+        " memory than x, and nothing in between that touches memory"
+    )
 
 
 def _tables(product: PanelProductOp) -> dict[str, Dense]:
@@ -182,8 +205,9 @@ def _pass_tables(
     return arguments
 
 
-def _write_loops(product: PanelProductOp, tables: dict[str, SSAValue], chains: int) -> None:
-    users = _users(product)
+def _write_loops(
+    product: PanelProductOp, users: list[Operation], tables: dict[str, SSAValue], chains: int
+) -> None:
     # There everything is known that the users need.
     code = Code(InsertPoint.before(users[-1]))
     first = code.multiply(product.panel, code.index(len(product.sums)))

@@ -19,7 +19,7 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.convolution import default_convolution
 from sparsert_ir.schedules.cpu import with_lowering

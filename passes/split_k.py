@@ -9,7 +9,7 @@ from xdsl.passes import ModulePass
 from sparsert_ir.dense import to_dense, to_numpy
 from sparsert_ir.dialects.sparsert import ScheduleAttr, TiledSpmmOp
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import BLOCK_THREADS
+from sparsert_ir.gpu_facts import BLOCK_THREADS
 from sparsert_ir.kernel_function import constant_weight
 from sparsert_ir.layout.partition import balanced_splits
 

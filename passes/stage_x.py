@@ -8,8 +8,8 @@ from xdsl.passes import ModulePass
 
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import PanelProductOp
-from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
 from sparsert_ir.gpu.staged_product import StagedProduct
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 
 
 @dataclass(frozen=True)

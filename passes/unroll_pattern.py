@@ -28,6 +28,7 @@ from sparsert_ir.errors import IRError
 from sparsert_ir.kernel_function import constant_weight
 from sparsert_ir.layout.dealing import touched_columns
 from sparsert_ir.layout.partition import panel_run
+from sparsert_ir.panel_sums import only_writer
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class UnrollPattern(ModulePass):
     """Replace each `panel_product` of any panel by a switch over all panels and K groups whose
     cases hold exactly the multiply-adds of theirs (`accumulate`), in ascending order of columns.
 
-    A `write_panel` of the same sums moves into the cases as `write_rows` with known rows; any other
-    one becomes a switch of its own.
+    Where a `write_panel` takes all the sums in their order to the rows of the same panel, nothing
+    else uses them and nothing between the two touches memory, the switch stands in its place and
+    writes with `write_rows` of known rows; any other `write_panel` becomes a switch of its own.
 
     Code that would take more than `code-budget` bytes is refused before any of it is made.
 
@@ -74,8 +76,8 @@ def _columns_per_instruction(product: PanelProductOp) -> int:
 
 def _unroll(product: PanelProductOp) -> None:
     constant = constant_weight(product.weight, UnrollPattern.name)
-    write = _only_writer(product)
-    code = Code(InsertPoint.before(product))
+    write = only_writer(product)
+    code = Code(InsertPoint.before(write or product))
     panels, splits = to_numpy(product.panels), to_numpy(product.splits)
     groups = splits.shape[1] - 1
     selector = product.panel
@@ -112,16 +114,6 @@ def _unroll(product: PanelProductOp) -> None:
     for old, new in zip(product.sums, sums, strict=False):
         old.replace_all_uses_with(new)
     _erase(write, product, constant)
-
-
-def _only_writer(product: PanelProductOp) -> WritePanelOp | None:
-    """The `write_panel` that alone uses the sums, in the same block."""
-    users = {use.operation for total in product.sums for use in total.uses}
-    if len(users) != 1:
-        return None
-    user = users.pop()
-    same_place = user.parent_block() is product.parent_block()
-    return user if isinstance(user, WritePanelOp) and same_place else None
 
 
 def _unroll_write(write: WritePanelOp) -> None:

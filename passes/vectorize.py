@@ -32,11 +32,14 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
-from sparsert_ir.gpu.facts import WORKGROUP
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.kernel_function import only_block
 from sparsert_ir.schedule import Schedule
 
 _ELEMENTWISE = (arith.AddfOp, arith.MaximumfOp, arith.ExtFOp, arith.TruncFOp)
+
+_WIDEST_LANE = 1024
+"""Columns of a thread; LLVM ends the process for vectors of many more."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Vectorize(ModulePass):
 
     On a CPU, tiles have their width from the start: another one here is a ScheduleError.
 
-    Requires: `sparsert-map-to-gpu`; lanes of one column; the pattern not yet unrolled.
+    Requires: `sparsert-map-to-gpu`; one kernel in a `gpu.module`, one launch in a function; lanes
+    of one column; the pattern not yet unrolled.
     Guarantees: the same result with fewer threads; the launch covers all columns; the kernel's
     schedule says so.
     """
@@ -66,17 +70,21 @@ class Vectorize(ModulePass):
             elif KERNEL in holder.attributes:
                 self._check_tiles(holder)
 
-    def _widen_module(self, module: ModuleOp, kernels: gpu.ModuleOp) -> None:
-        for kernel in kernels.body.block.ops:
-            if not isinstance(kernel, gpu.FuncOp):
-                continue
+    def _widen_module(self, module: ModuleOp, holder: gpu.ModuleOp) -> None:
+        kernels = [op for op in holder.body.block.ops if isinstance(op, gpu.FuncOp)]
+        for kernel in kernels:
             width = self._width(kernel)
             if width == 1:
                 continue
+            if len(kernels) > 1:
+                raise IRError(
+                    f"{self.name}: expected one kernel in @{holder.sym_name.data}, whose workgroup"
+                    f" memory gets wider with its lanes, got {len(kernels)}"
+                )
             _check_alignment(kernel, width)
-            _widen_workgroup_memory(kernels, width)
+            _widen_workgroup_memory(holder, width)
             _widen_ops(kernel, width)
-            name = SymbolRefAttr(kernels.sym_name.data, [kernel.sym_name.data])
+            name = SymbolRefAttr(holder.sym_name.data, [kernel.sym_name.data])
             _widen_launch(module, name, width)
 
     def _check_tiles(self, kernel: Operation) -> None:
@@ -101,9 +109,10 @@ class Vectorize(ModulePass):
 
 def _check_alignment(kernel: gpu.FuncOp, width: int) -> None:
     y = cast(MemRefType[Attribute], only_block(kernel, "sparsert-vectorize").args[-1].type)
-    if width & (width - 1):
+    if width & (width - 1) or width > _WIDEST_LANE:
         raise ScheduleError(
-            f"schedule: columns_per_thread must be a power of two on a GPU, got {width}"
+            "schedule: columns_per_thread must be a power of two on a GPU, at most"
+            f" {_WIDEST_LANE}, got {width}"
         )
     windows = [op.window for op in kernel.walk() if isinstance(op, PanelProductOp) and op.window]
     columns = windows[0].data.columns if windows else y.get_shape()[-1]
@@ -139,9 +148,15 @@ def _widened(kind: MemRefType[Attribute], width: int) -> MemRefType[Attribute]:
 
 def _widen_launch(module: ModuleOp, kernel: SymbolRefAttr, width: int) -> None:
     for function in module.body.block.ops:
-        launches = (op for op in function.walk() if isinstance(op, gpu.LaunchFuncOp))
-        if any(launch.kernel == kernel for launch in launches):
-            _widen_ops(function, width)
+        launches = [op for op in function.walk() if isinstance(op, gpu.LaunchFuncOp)]
+        if not any(launch.kernel == kernel for launch in launches):
+            continue
+        if len(launches) > 1:
+            raise IRError(
+                "sparsert-vectorize: expected one launch in a function, whose columns get fewer"
+                f" lanes, got {len(launches)}"
+            )
+        _widen_ops(function, width)
 
 
 def _widen_ops(function: Operation, width: int) -> None:

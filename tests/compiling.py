@@ -18,7 +18,7 @@ from sparsert_ir import (
 )
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
-from sparsert_ir.gpu.facts import CLUSTERS_FROM, OVERLAP_FROM, architecture_number
+from sparsert_ir.gpu_facts import CLUSTERS_FROM, OVERLAP_FROM, architecture_number
 from sparsert_ir.runtime.device import require_gpu
 from sparsert_ir.runtime.device_array import DeviceArray
 from sparsert_ir.schedule import Lowering

@@ -17,7 +17,7 @@ from sparsert_ir.context import make_context
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, ROUNDOFF, SMALLEST, Dtype, numpy_type
 from sparsert_ir.frontend import Layer, build_module
-from sparsert_ir.gpu.facts import (
+from sparsert_ir.gpu_facts import (
     ASYNC_COPY_FROM,
     BULK_COPY_FROM,
     CLUSTERS_FROM,

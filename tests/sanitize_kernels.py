@@ -26,7 +26,7 @@ from sanitizer_faults import FAULTS, run_fault
 
 from sparsert_ir import Kernel
 from sparsert_ir.dense import Array
-from sparsert_ir.gpu.facts import BULK_COPY_FROM, CLUSTERS_FROM, OVERLAP_FROM, architecture_number
+from sparsert_ir.gpu_facts import BULK_COPY_FROM, CLUSTERS_FROM, OVERLAP_FROM, architecture_number
 from sparsert_ir.runtime.device import probe_gpus, require_gpu
 from sparsert_ir.runtime.device_array import DeviceArray
 

@@ -98,7 +98,7 @@ BAD_SCHEDULES: dict[str, tuple[int, Schedule]] = {
         Schedule(threads=512, k_groups=2, cluster=8, columns_per_thread=2),
     ),
     "cluster = 8 needs column_tiles = 1, got 2": (8, Schedule(cluster=8, column_tiles=2)),
-    "columns_per_thread must be a power of two on a GPU, got 3": (
+    "columns_per_thread must be a power of two on a GPU, at most 1024, got 3": (
         9,
         Schedule(columns_per_thread=3),
     ),
@@ -113,6 +113,10 @@ BAD_SCHEDULES: dict[str, tuple[int, Schedule]] = {
     "rows_per_panel must be at most 1024, got 2147483647": (
         8,
         Schedule(lowering="data", rows_per_panel=2**31 - 1),
+    ),
+    "must be a power of two on a GPU, at most 1024, got 2048": (
+        2**12,
+        Schedule(columns_per_thread=2048, threads=1),
     ),
     "stages must be at most 16, got 17": (
         8,

@@ -31,11 +31,11 @@ from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cpu.host_threads import available_cores
 from sparsert_ir.cpu.image_tiles import ImageTiles, image_tiles
 from sparsert_ir.cpu.padding import copied_columns
+from sparsert_ir.cpu.row_packing import LONG_ROW
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import ROUNDOFF, SMALLEST
 from sparsert_ir.errors import ArgumentError, MatrixError, ScheduleError
 from sparsert_ir.frontend import Layer
-from sparsert_ir.layout.row_packing import LONG_ROW
 from sparsert_ir.pipeline import run_passes
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_threads

@@ -14,13 +14,13 @@ import sparsert_ir
 from sparsert_ir.cost_model.cpu import CpuFacts, host_limits
 from sparsert_ir.cpu import host_kernel
 from sparsert_ir.cpu.host_threads import WorkerTeam
+from sparsert_ir.cpu.row_packing import GROUP, LONG_ROW
 from sparsert_ir.cpu.simd import AVX2, NEON, SSE, Simd, host_simd
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, ROUNDOFF, numpy_type
 from sparsert_ir.emit import host
 from sparsert_ir.errors import ArgumentError, CodegenError, ScheduleError
 from sparsert_ir.kernel import Kernel
-from sparsert_ir.layout.row_packing import GROUP, LONG_ROW
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.cpu import cpu_candidates
 from sparsert_ir.schedules.default import default_cpu_schedule

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu
 from sparsert_ir.cpu.column_tiles import ColumnTiles, pieces
 from sparsert_ir.cpu.host_threads import ThreadBuffers, available_cores
+from sparsert_ir.cpu.row_packing import GROUP, pack
 from sparsert_ir.cpu.simd import AVX2, AVX512, NEON, SSE, Simd, simd_of
 from sparsert_ir.cpu.work_shares import shares, work_parts
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.layout.row_packing import GROUP, pack
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.cpu import best_cpu_schedule, cpu_candidates, threads_for

@@ -23,7 +23,7 @@ from sparsert_ir.emit.ptx import ARCHITECTURES
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.frontend import build_module
 from sparsert_ir.gpu import stream_choice
-from sparsert_ir.gpu.facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP, shared_memory_of
+from sparsert_ir.gpu_facts import BLOCK_THREADS, STATIC_SHARED_MEMORY, WARP, shared_memory_of
 from sparsert_ir.layer_arguments import make_layer
 from sparsert_ir.layout.packing import most_rows_held
 from sparsert_ir.matrix import SparseMatrix

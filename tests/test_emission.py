@@ -21,7 +21,7 @@ from sparsert_ir import Schedule
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES
 from sparsert_ir.emit.ptx import ARCHITECTURES
-from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 
 ASSEMBLED = ("sm_75", "sm_80", "sm_90")
 

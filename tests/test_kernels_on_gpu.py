@@ -19,7 +19,7 @@ from sparsert_ir import Schedule
 from sparsert_ir.dense import Array
 from sparsert_ir.element_types import DTYPES, Dtype, numpy_type
 from sparsert_ir.errors import CallError
-from sparsert_ir.gpu.facts import BULK_COPY_FROM, CLUSTERS_FROM, architecture_number
+from sparsert_ir.gpu_facts import BULK_COPY_FROM, CLUSTERS_FROM, architecture_number
 from sparsert_ir.matrix_files.load import load_layer
 from sparsert_ir.runtime.device import Gpu, require_gpu
 from sparsert_ir.runtime.device_array import DeviceArray

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsert_ir.dense import Array, IntArray
-from sparsert_ir.gpu.facts import MMA_DEPTH, WARP
+from sparsert_ir.gpu_facts import MMA_DEPTH, WARP
 from sparsert_ir.layout.packing import MMA_LINES, Stream, StreamLayout, pack_stream, similar_panels
 from sparsert_ir.layout.row_lanes import warp_panels
 from sparsert_ir.matrix import SparseMatrix

@@ -27,9 +27,9 @@ from xdsl.parser import Parser
 from xdsl.printer import Printer
 
 from sparsert_ir.context import make_context
+from sparsert_ir.cpu.row_packing import LONG_ROW
 from sparsert_ir.dense import Array
 from sparsert_ir.frontend import Layer
-from sparsert_ir.layout.row_packing import LONG_ROW
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.passes.convert_to_llvm import ConvertToLLVM
 from sparsert_ir.pipeline import run_passes

@@ -8,7 +8,7 @@ from xdsl.passes import ModulePass
 from sparsert_ir.context import make_context
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer, build_module
-from sparsert_ir.gpu.facts import shared_memory_of
+from sparsert_ir.gpu_facts import shared_memory_of
 from sparsert_ir.passes.map_data_to_gpu import MapDataToGpu
 from sparsert_ir.passes.map_to_gpu import MapToGpu
 from sparsert_ir.passes.stage_x import StageX

@@ -12,7 +12,7 @@ from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.element_types import BF16_FROM, Dtype, DtypeLike
 from sparsert_ir.errors import ArgumentError
 from sparsert_ir.frontend import Layer
-from sparsert_ir.gpu.facts import architecture_number
+from sparsert_ir.gpu_facts import architecture_number
 from sparsert_ir.kernel import Kernel
 from sparsert_ir.layer_arguments import is_integer, make_layer
 from sparsert_ir.matrix import MatrixLike

@@ -28,7 +28,7 @@ _LARGEST = 2**31 - 1
 _MOST_CHAINS = 4
 """Nonzeros that are read together (`row_packing.GROUP`): each may go to a sum of its own."""
 _CLUSTERS = (1, 2, 4, 8)
-"""Blocks in a cluster; more than 8 are not to be had everywhere (`gpu.facts.CLUSTER_BLOCKS`)."""
+"""Blocks in a cluster; more than 8 are not to be had everywhere (`gpu_facts.CLUSTER_BLOCKS`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sparsert_ir.errors import BudgetError
-from sparsert_ir.gpu.facts import INSTRUCTION_BYTES
+from sparsert_ir.gpu_facts import INSTRUCTION_BYTES
 
 CODE_BUDGET = 4 * 2**20
 """Bytes of instructions that a matrix may become unless the caller allows more."""

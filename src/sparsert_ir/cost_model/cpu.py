@@ -5,10 +5,10 @@ import math
 from dataclasses import dataclass, replace
 
 from sparsert_ir.cpu.column_tiles import ColumnTiles, column_tiles, pieces, vectors
+from sparsert_ir.cpu.row_packing import reads_groups
 from sparsert_ir.cpu.simd import AVX512, Simd, host_simd
 from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.layout.row_packing import reads_groups
 from sparsert_ir.schedule import Schedule
 
 _NS = 1e-9

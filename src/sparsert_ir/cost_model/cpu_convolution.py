@@ -7,9 +7,9 @@ from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model.cpu import host_limits
 from sparsert_ir.cpu.column_tiles import pieces, vectors
 from sparsert_ir.cpu.image_tiles import ImageTiles, image_tiles
+from sparsert_ir.cpu.row_packing import reads_groups
 from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.layout.row_packing import reads_groups
 from sparsert_ir.schedule import Schedule
 
 _NS = 1e-9

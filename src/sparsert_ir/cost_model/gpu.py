@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from sparsert_ir.cost_model.limits import LAUNCH_US, GpuLimits, floor_us
 from sparsert_ir.cost_model.panel_work import PanelWork, Pattern
 from sparsert_ir.element_types import ELEMENT_BYTES
-from sparsert_ir.gpu.facts import INSTRUCTION_BYTES, WARP
+from sparsert_ir.gpu_facts import INSTRUCTION_BYTES, WARP
 from sparsert_ir.matrix import SparseMatrix
 from sparsert_ir.schedule import Schedule
 

@@ -8,6 +8,7 @@ from xdsl.ir import SSAValue
 
 from sparsert_ir.building import Code, Values
 from sparsert_ir.cpu.column_tiles import GRAIN, Piece, pieces
+from sparsert_ir.cpu.row_packing import GROUP
 from sparsert_ir.dialects.sparsert import (
     LoadColumnsOp,
     PanelProductOp,
@@ -15,7 +16,6 @@ from sparsert_ir.dialects.sparsert import (
     lane_width,
 )
 from sparsert_ir.epilogue import convert, element_of, splat, with_element
-from sparsert_ir.layout.row_packing import GROUP
 
 
 class RowLoops:

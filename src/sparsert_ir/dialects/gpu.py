@@ -51,7 +51,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
-from sparsert_ir.gpu.facts import BLOCK_THREADS, CLUSTER_BLOCKS
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS
 
 
 class _IndexOfDimension(IRDLOperation):

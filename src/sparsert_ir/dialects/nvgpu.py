@@ -30,7 +30,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from sparsert_ir.dialects.fragments import A_ELEMENTS, SUMS_TYPE, check_factors, check_fragment
-from sparsert_ir.gpu.facts import MMA_TILE, WORKGROUP
+from sparsert_ir.gpu_facts import MMA_TILE, WORKGROUP
 
 
 @irdl_op_definition

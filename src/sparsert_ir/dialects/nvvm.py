@@ -29,7 +29,7 @@ from sparsert_ir.dialects.fragments import (
     check_factors,
     check_fragment,
 )
-from sparsert_ir.gpu.facts import CLUSTER, GLOBAL, WORKGROUP
+from sparsert_ir.gpu_facts import CLUSTER, GLOBAL, WORKGROUP
 
 SHARED = LLVMPointerType(IntAttr(WORKGROUP))
 OF_CLUSTER = LLVMPointerType(IntAttr(CLUSTER))

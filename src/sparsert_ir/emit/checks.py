@@ -13,7 +13,7 @@ from xdsl.ir import Operation
 
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu.facts import BLOCK_THREADS, CLUSTER_BLOCKS, MIN_BLOCKS
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS, MIN_BLOCKS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTRINSIC = re.compile(r"llvm\.(fma|maximum|umin|ctpop|fabs)\.(v[0-9]+)?[a-z]+[0-9]+")

@@ -21,7 +21,7 @@ from sparsert_ir.emit.instructions import INSTRUCTIONS, METADATA, Emitters
 from sparsert_ir.emit.literals import array_text, global_name, global_space, type_text
 from sparsert_ir.emit.multiply_adds import MULTIPLY_ADDS
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu.facts import MIN_BLOCKS
+from sparsert_ir.gpu_facts import MIN_BLOCKS
 
 EMITTERS: Emitters = {**INSTRUCTIONS, **MULTIPLY_ADDS, **ASYNC_COPIES}
 NVPTX_TRIPLE = "nvptx64-nvidia-cuda"

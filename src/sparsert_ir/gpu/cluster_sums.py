@@ -16,9 +16,9 @@ from sparsert_ir.dialects.sparsert import (
 from sparsert_ir.dialects.sparsert.cluster import SIGNAL
 from sparsert_ir.gpu.code_place import Position, cluster_rank
 from sparsert_ir.gpu.code_results import Finisher
-from sparsert_ir.gpu.facts import WORKGROUP
 from sparsert_ir.gpu.overlap import launch_dependents
 from sparsert_ir.gpu.partial_sums import PartialSums, add_up, loop_over_rows
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction
 
 INBOX, SIGNAL_NAME = "inbox", "signal"

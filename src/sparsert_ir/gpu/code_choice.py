@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from sparsert_ir.dense import element_bytes
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import BLOCK_THREADS, LARGEST_BLOCK_Z, STATIC_SHARED_MEMORY
 from sparsert_ir.gpu.shared_memory import (
     depthwise_bytes,
     inbox_bytes,
     inbox_signal_bytes,
     partial_sum_bytes,
 )
+from sparsert_ir.gpu_facts import BLOCK_THREADS, LARGEST_BLOCK_Z, STATIC_SHARED_MEMORY
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.schedule import Schedule
 

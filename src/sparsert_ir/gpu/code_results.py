@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 from sparsert_ir.building import Code, Values, array_type, constant_table
 from sparsert_ir.dialects.sparsert import WritePanelOp
 from sparsert_ir.epilogue import RowWriter
-from sparsert_ir.gpu.facts import CONSTANT
+from sparsert_ir.gpu_facts import CONSTANT
 from sparsert_ir.kernel_function import ProductFunction
 
 PANEL_ROWS = "panel_rows"

@@ -10,7 +10,7 @@ from xdsl.ir import Attribute, SSAValue
 from sparsert_ir.building import Code, array_type
 from sparsert_ir.dense import IntArray, to_dense
 from sparsert_ir.dialects.sparsert import ConstantOp, FirstColumnOp, PanelProductOp, WritePanelOp
-from sparsert_ir.gpu.facts import WORKGROUP
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.layout.partition import whole_splits
 

@@ -13,7 +13,7 @@ from sparsert_ir.dense import Array, Dense, element_bytes, to_numpy
 from sparsert_ir.dialects import gpu, nvvm
 from sparsert_ir.dialects.sparsert import ColumnTilesOp, StreamLayoutAttr
 from sparsert_ir.errors import IRError, ScheduleError
-from sparsert_ir.gpu.facts import LARGEST_GRID_Y
+from sparsert_ir.gpu_facts import LARGEST_GRID_Y
 from sparsert_ir.layout.packing import StreamLayout
 
 Extent: TypeAlias = tuple[int, int, int]

@@ -12,8 +12,8 @@ from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import FirstColumnOp, LoadColumnsOp, StoreColumnsOp
 from sparsert_ir.gpu.code_place import Position
 from sparsert_ir.gpu.code_results import Finisher
-from sparsert_ir.gpu.facts import WORKGROUP
 from sparsert_ir.gpu.overlap import launch_dependents
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction
 
 PARTIAL_SUMS = "partial_sums"

@@ -19,10 +19,10 @@ from sparsert_ir.dialects.sparsert import (
 )
 from sparsert_ir.epilogue import splat
 from sparsert_ir.errors import IRError, ScheduleError
-from sparsert_ir.gpu.facts import WORKGROUP
 from sparsert_ir.gpu.shared_memory import staged_bytes
 from sparsert_ir.gpu.x_intake import AsyncIntake, BulkIntake, Intake, StagedBlock
 from sparsert_ir.gpu.x_stages import StagePlan, plan_stages
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.kernel_function import constant_weight
 from sparsert_ir.schedule import Schedule
 

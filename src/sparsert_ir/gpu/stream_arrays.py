@@ -10,9 +10,9 @@ from xdsl.ir import SSAValue
 from sparsert_ir.building import Code
 from sparsert_ir.dialects import gpu
 from sparsert_ir.epilogue import RowWriter
-from sparsert_ir.gpu.facts import WARP
 from sparsert_ir.gpu.staging import StagedSlice
 from sparsert_ir.gpu.stream_choice import tile_columns, tile_dimension
+from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.layout.packing import StreamLayout
 

@@ -8,13 +8,13 @@ from xdsl.ir import Block, Region, SSAValue
 
 from sparsert_ir.building import Code, Values
 from sparsert_ir.dialects import gpu, nvvm
-from sparsert_ir.gpu.facts import WARP
 from sparsert_ir.gpu.staging import SliceCopy
 from sparsert_ir.gpu.stream_arrays import Steps, StreamArrays
 from sparsert_ir.gpu.stream_choice import blocks_per_tile, tile_columns, tile_dimension
 from sparsert_ir.gpu.stream_lanes import FmaLanes, StreamLanes
 from sparsert_ir.gpu.stream_tensor_cores import MmaLanes
 from sparsert_ir.gpu.window_staging import WindowCopy
+from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.schedule import Schedule
 
 _SLICES_IN_A_LOOP = 8

@@ -7,7 +7,7 @@ from xdsl.dialects.builtin import f32
 
 from sparsert_ir.dense import IntArray, to_numpy
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import BLOCK_THREADS, LARGEST_GRID_Y, MMA_DEPTH, MMA_TILE, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, LARGEST_GRID_Y, MMA_DEPTH, MMA_TILE, WARP
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.layout.packing import MMA_LINES, PIECE_BYTES, StreamLayout, most_rows_held
 from sparsert_ir.layout.row_lanes import warp_panels

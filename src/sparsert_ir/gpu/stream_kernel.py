@@ -11,7 +11,6 @@ from sparsert_ir.building import Code, array_type, constant_table, memref_of, wo
 from sparsert_ir.dense import Dense, to_dense
 from sparsert_ir.dialects import gpu
 from sparsert_ir.dialects.sparsert import StreamLayoutAttr
-from sparsert_ir.gpu.facts import MIN_BLOCKS, MMA_TILE, WORKGROUP
 from sparsert_ir.gpu.staging import StagedSlice
 from sparsert_ir.gpu.stream_arrays import StreamArrays
 from sparsert_ir.gpu.stream_body import StreamBody
@@ -23,6 +22,7 @@ from sparsert_ir.gpu.stream_choice import (
     tile_count,
     tile_dimension,
 )
+from sparsert_ir.gpu_facts import MIN_BLOCKS, MMA_TILE, WORKGROUP
 from sparsert_ir.kernel_function import ProductFunction
 from sparsert_ir.layout.packing import PIECE_BYTES, StreamLayout, pack_stream
 

@@ -18,9 +18,9 @@ from sparsert_ir.building import Code, Values
 from sparsert_ir.dialects import gpu, nvgpu
 from sparsert_ir.dialects.fragments import B_ELEMENTS, SUMS_TYPE
 from sparsert_ir.epilogue import splat
-from sparsert_ir.gpu.facts import MMA_TILE
 from sparsert_ir.gpu.stream_arrays import StreamArrays
 from sparsert_ir.gpu.stream_lanes import Finish, index_of, load_chunk
+from sparsert_ir.gpu_facts import MMA_TILE
 from sparsert_ir.layout.packing import MMA_LINES
 
 _IN_LINE = 4

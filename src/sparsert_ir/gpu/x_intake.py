@@ -19,8 +19,8 @@ from sparsert_ir.dialects.sparsert import (
     MakeSignalsOp,
 )
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import ASYNC_COPY_BYTES, BULK_COPY_BYTES, WARP
 from sparsert_ir.gpu.staging import insert_below, insert_if
+from sparsert_ir.gpu_facts import ASYNC_COPY_BYTES, BULK_COPY_BYTES, WARP
 
 
 class Intake(Protocol):

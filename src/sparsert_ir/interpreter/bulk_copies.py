@@ -8,7 +8,7 @@ import numpy as np
 from xdsl.ir import Operation
 
 from sparsert_ir.dense import Array
-from sparsert_ir.gpu.facts import BULK_COPY_BYTES
+from sparsert_ir.gpu_facts import BULK_COPY_BYTES
 from sparsert_ir.interpreter.async_copies import begin_copy
 from sparsert_ir.interpreter.gpu_ops import whole_blocks
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value

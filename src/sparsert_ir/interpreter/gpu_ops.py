@@ -10,7 +10,7 @@ import numpy as np
 from xdsl.ir import Operation
 
 from sparsert_ir.dialects import gpu
-from sparsert_ir.gpu.facts import BLOCK_THREADS, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, WARP
 from sparsert_ir.interpreter.machine import Frame, Handler, Launch, Operands, Triple, Value
 from sparsert_ir.interpreter.races import IndexArray
 

@@ -13,7 +13,7 @@ from xdsl.ir import Attribute
 from sparsert_ir.dense import Array, Dense, numpy_dtype
 from sparsert_ir.element_types import is_bfloat16
 from sparsert_ir.errors import InterpreterError
-from sparsert_ir.gpu.facts import WORKGROUP
+from sparsert_ir.gpu_facts import WORKGROUP
 from sparsert_ir.interpreter.races import AccessLog, BoolArray
 
 

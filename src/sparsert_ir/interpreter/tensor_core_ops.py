@@ -6,7 +6,7 @@ import numpy as np
 from xdsl.ir import Operation
 
 from sparsert_ir.dense import Array
-from sparsert_ir.gpu.facts import MMA_TILE, WARP
+from sparsert_ir.gpu_facts import MMA_TILE, WARP
 from sparsert_ir.interpreter.machine import Frame, Handler, Operands, Value
 from sparsert_ir.interpreter.memory import Memory
 from sparsert_ir.interpreter.memory_ops import locate, read

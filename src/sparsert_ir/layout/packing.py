@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsert_ir.dense import Array, IntArray
-from sparsert_ir.gpu.facts import MMA_DEPTH, MMA_TILE, WARP
+from sparsert_ir.gpu_facts import MMA_DEPTH, MMA_TILE, WARP
 
 PIECE_BYTES = 16
 """The array that holds x in shared memory is made of such."""

@@ -12,12 +12,13 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     IntegerType,
     MemRefType,
+    NoneAttr,
 )
 from xdsl.dialects.llvm import ConstantOp, GEPOp, LLVMPointerType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu.facts import GLOBAL
+from sparsert_ir.gpu_facts import GLOBAL
 
 OpT = TypeVar("OpT", bound=Operation)
 Rule: TypeAlias = Callable[["FunctionLowering", Operation], Sequence[SSAValue]]
@@ -89,6 +90,10 @@ class FunctionLowering:
             case IndexType():
                 return IntegerType(self.target.index_bits)
             case MemRefType():
+                if not isinstance(kind.layout, NoneAttr):
+                    raise IRError(
+                        f"sparsert-convert-to-llvm: expected row-major memory, got {kind}"
+                    )
                 space = self.space_of(kind)
                 return LLVMPointerType(IntAttr(space)) if space else LLVMPointerType()
             case _:

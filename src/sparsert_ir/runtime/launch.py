@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sparsert_ir.element_types import ELEMENT_BYTES
 from sparsert_ir.errors import CallError, DeviceError
-from sparsert_ir.gpu.facts import STATIC_SHARED_MEMORY
+from sparsert_ir.gpu_facts import STATIC_SHARED_MEMORY
 from sparsert_ir.runtime.arrays import (
     ArrayLibrary,
     ArrayView,

@@ -14,7 +14,14 @@ from sparsert_ir.cost_model.cpu import CpuFacts, predict_cpu
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation, fastest_accumulation
-from sparsert_ir.gpu.facts import (
+from sparsert_ir.gpu.shared_memory import (
+    inbox_bytes,
+    inbox_signal_bytes,
+    partial_sum_bytes,
+    staged_bytes,
+    sum_bytes,
+)
+from sparsert_ir.gpu_facts import (
     ASYNC_COPY_BYTES,
     ASYNC_COPY_FROM,
     BLOCK_THREADS,
@@ -28,13 +35,6 @@ from sparsert_ir.gpu.facts import (
     architecture_number,
     has_tensor_cores,
     shared_memory_of,
-)
-from sparsert_ir.gpu.shared_memory import (
-    inbox_bytes,
-    inbox_signal_bytes,
-    partial_sum_bytes,
-    staged_bytes,
-    sum_bytes,
 )
 from sparsert_ir.layout.packing import MMA_LINES
 from sparsert_ir.matrix import SparseMatrix

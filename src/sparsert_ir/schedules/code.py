@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 
 from sparsert_ir.element_types import fastest_accumulation
-from sparsert_ir.gpu.facts import INSTRUCTION_BYTES, WARP
+from sparsert_ir.gpu_facts import INSTRUCTION_BYTES, WARP
 from sparsert_ir.schedule import Schedule
 
 LARGE_N = 4000

@@ -10,7 +10,8 @@ from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.cpu.host_threads import available_cores
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation, fastest_accumulation
-from sparsert_ir.gpu.facts import (
+from sparsert_ir.gpu.shared_memory import partial_sum_bytes, sum_bytes
+from sparsert_ir.gpu_facts import (
     BLOCK_THREADS,
     OVERLAP_FROM,
     STATIC_SHARED_MEMORY,
@@ -19,7 +20,6 @@ from sparsert_ir.gpu.facts import (
     has_tensor_cores,
     shared_memory_of,
 )
-from sparsert_ir.gpu.shared_memory import partial_sum_bytes, sum_bytes
 from sparsert_ir.schedule import Lowering, Schedule
 from sparsert_ir.schedules.code import code_bytes
 from sparsert_ir.schedules.cpu import best_cpu_convolution, threads_that_pay, with_lowering

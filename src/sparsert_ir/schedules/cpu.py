@@ -6,9 +6,9 @@ from sparsert_ir.cost_model.convolution_facts import ConvolutionFacts
 from sparsert_ir.cost_model.cpu import CpuFacts, CpuLimits, predict_cpu, predict_cpu_code
 from sparsert_ir.cost_model.cpu_convolution import predict_cpu_convolution
 from sparsert_ir.cpu.image_tiles import image_tiles
+from sparsert_ir.cpu.row_packing import chains_for
 from sparsert_ir.cpu.simd import Simd, host_simd
 from sparsert_ir.element_types import default_accumulation
-from sparsert_ir.layout.row_packing import chains_for
 from sparsert_ir.schedule import Lowering, Schedule
 
 _WIDEST_LANE = 256

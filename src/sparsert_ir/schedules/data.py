@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
-from sparsert_ir.gpu.facts import WARP
+from sparsert_ir.gpu_facts import WARP
 from sparsert_ir.layout.packing import most_rows_held
 from sparsert_ir.schedule import Schedule
 

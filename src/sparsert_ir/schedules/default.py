@@ -7,7 +7,7 @@ from sparsert_ir.cost_model.cpu import CpuFacts
 from sparsert_ir.cost_model.gpu import Product, predict_us
 from sparsert_ir.cost_model.limits import limits_of
 from sparsert_ir.cpu.host_threads import available_cores
-from sparsert_ir.gpu.facts import (
+from sparsert_ir.gpu_facts import (
     OVERLAP_FROM,
     architecture_number,
     has_tensor_cores,

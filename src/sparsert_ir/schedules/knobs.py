@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from typing import Literal, TypeAlias
 
 from sparsert_ir.errors import ScheduleError
-from sparsert_ir.gpu.facts import (
+from sparsert_ir.gpu_facts import (
     ASYNC_COPY_FROM,
     BULK_COPY_FROM,
     CLUSTERS_FROM,

@@ -11,7 +11,8 @@ from sparsert_ir.cost_model.limits import GpuLimits, floor_us, limits_of
 from sparsert_ir.element_types import fastest_accumulation
 from sparsert_ir.errors import ScheduleError
 from sparsert_ir.gpu.depthwise_stage import stage_panel_height
-from sparsert_ir.gpu.facts import (
+from sparsert_ir.gpu.shared_memory import depthwise_bytes, partial_sum_bytes, sum_bytes
+from sparsert_ir.gpu_facts import (
     BLOCK_THREADS,
     LARGEST_BLOCK_Z,
     OVERLAP_FROM,
@@ -19,7 +20,6 @@ from sparsert_ir.gpu.facts import (
     architecture_number,
     shared_memory_of,
 )
-from sparsert_ir.gpu.shared_memory import depthwise_bytes, partial_sum_bytes, sum_bytes
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.schedules.convolution import convolution_lowering, default_convolution
 from sparsert_ir.schedules.cpu import best_cpu_convolution, cpu_convolution_candidates

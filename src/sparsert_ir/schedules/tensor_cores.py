@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from sparsert_ir.element_types import ELEMENT_BYTES, default_accumulation
-from sparsert_ir.gpu.facts import BLOCK_THREADS, MMA_TILE, WARP
+from sparsert_ir.gpu_facts import BLOCK_THREADS, MMA_TILE, WARP
 from sparsert_ir.layout.packing import MMA_LINES, most_rows_held
 from sparsert_ir.schedule import Schedule
 

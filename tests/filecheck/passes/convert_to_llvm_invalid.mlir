@@ -32,3 +32,12 @@ func.func @f() {
 ^next:
   func.return
 }
+
+// -----
+
+// expected-error@unknown {{sparsert-convert-to-llvm: expected row-major memory, got memref<2x4xf32, strided<[8, 1]>>}}
+func.func @strided(%x: memref<2x4xf32, strided<[8, 1]>>, %i: index) {
+  %0 = memref.load %x[%i, %i] : memref<2x4xf32, strided<[8, 1]>>
+  memref.store %0, %x[%i, %i] : memref<2x4xf32, strided<[8, 1]>>
+  func.return
+}

@@ -82,6 +82,27 @@ func.func @second_residual(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x4xf3
   func.return %2 : tensor<2x4xf32>
 }
 
+// CHECK-LABEL: func.func @second_relu
+// CHECK: %[[Y:.*]] = sparsert.spmm {{.*}} activation relu
+// CHECK: sparsert.relu %[[Y]]
+func.func @second_relu(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x4xf32>) -> tensor<2x4xf32> {
+  %0 = sparsert.spmm %w, %x : tensor<2x3xf32, #sparsert.csr>, tensor<3x4xf32> -> tensor<2x4xf32>
+  %1 = sparsert.relu %0 : tensor<2x4xf32>
+  %2 = sparsert.relu %1 : tensor<2x4xf32>
+  func.return %2 : tensor<2x4xf32>
+}
+
+// CHECK-LABEL: func.func @second_bias
+// CHECK: %[[Y:.*]] = sparsert.spmm {{.*}} bias dense<[5.000000e+00, 6.000000e+00]>
+// CHECK: sparsert.bias_add %[[Y]]
+func.func @second_bias(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x4xf32>) -> tensor<2x4xf32> {
+  %b = arith.constant dense<[5.0, 6.0]> : tensor<2xf32>
+  %0 = sparsert.spmm %w, %x : tensor<2x3xf32, #sparsert.csr>, tensor<3x4xf32> -> tensor<2x4xf32>
+  %1 = sparsert.bias_add %0, %b : tensor<2x4xf32>, tensor<2xf32>
+  %2 = sparsert.bias_add %1, %b : tensor<2x4xf32>, tensor<2xf32>
+  func.return %2 : tensor<2x4xf32>
+}
+
 // CHECK-LABEL: func.func @bias_is_not_constant
 // CHECK: sparsert.spmm %{{.*}}, %{{.*}} : tensor<2x3xf32, #sparsert.csr>, tensor<3x4xf32> -> tensor<2x4xf32>
 // CHECK: sparsert.bias_add

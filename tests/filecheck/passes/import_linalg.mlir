@@ -88,6 +88,58 @@ func.func @weight_is_not_finite(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
   func.return %y : tensor<1x4xf32>
 }
 
+// CHECK-LABEL: func.func @weight_is_f64
+// CHECK: linalg.matmul
+// CHECK-NOT: sparsert
+func.func @weight_is_f64(%x: tensor<1x4xf64>) -> tensor<1x4xf64> {
+  %w = arith.constant dense<2.0> : tensor<1x1xf64>
+  %zeros = arith.constant dense<0.0> : tensor<1x4xf64>
+  %y = linalg.matmul ins(%w, %x : tensor<1x1xf64>, tensor<1x4xf64>) outs(%zeros : tensor<1x4xf64>) -> tensor<1x4xf64>
+  func.return %y : tensor<1x4xf64>
+}
+
+// CHECK-LABEL: func.func @weight_is_i1
+// CHECK: linalg.matmul
+// CHECK-NOT: sparsert
+func.func @weight_is_i1(%x: tensor<1x4xi1>) -> tensor<1x4xi1> {
+  %w = arith.constant dense<true> : tensor<1x1xi1>
+  %zeros = arith.constant dense<false> : tensor<1x4xi1>
+  %y = linalg.matmul ins(%w, %x : tensor<1x1xi1>, tensor<1x4xi1>) outs(%zeros : tensor<1x4xi1>) -> tensor<1x4xi1>
+  func.return %y : tensor<1x4xi1>
+}
+
+// CHECK-LABEL: func.func @x_is_of_unknown_size
+// CHECK: linalg.matmul
+// CHECK-NOT: sparsert
+func.func @x_is_of_unknown_size(%x: tensor<1x?xf32>, %n: index) -> tensor<1x?xf32> {
+  %w = arith.constant dense<2.0> : tensor<1x1xf32>
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty(%n) : tensor<1x?xf32>
+  %zeros = linalg.fill ins(%zero : f32) outs(%empty : tensor<1x?xf32>) -> tensor<1x?xf32>
+  %y = linalg.matmul ins(%w, %x : tensor<1x1xf32>, tensor<1x?xf32>) outs(%zeros : tensor<1x?xf32>) -> tensor<1x?xf32>
+  func.return %y : tensor<1x?xf32>
+}
+
+// CHECK-LABEL: func.func @x_is_empty
+// CHECK: linalg.matmul
+// CHECK-NOT: sparsert
+func.func @x_is_empty(%x: tensor<1x0xf32>) -> tensor<1x0xf32> {
+  %w = arith.constant dense<2.0> : tensor<1x1xf32>
+  %zeros = arith.constant dense<> : tensor<1x0xf32>
+  %y = linalg.matmul ins(%w, %x : tensor<1x1xf32>, tensor<1x0xf32>) outs(%zeros : tensor<1x0xf32>) -> tensor<1x0xf32>
+  func.return %y : tensor<1x0xf32>
+}
+
+// CHECK-LABEL: func.func @filter_is_f64
+// CHECK: linalg.conv_2d_nchw_fchw
+// CHECK-NOT: sparsert
+func.func @filter_is_f64(%x: tensor<1x1x4x4xf64>) -> tensor<1x1x2x2xf64> {
+  %w = arith.constant dense<1.0> : tensor<1x1x3x3xf64>
+  %zeros = arith.constant dense<0.0> : tensor<1x1x2x2xf64>
+  %y = linalg.conv_2d_nchw_fchw {dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>} ins(%x, %w : tensor<1x1x4x4xf64>, tensor<1x1x3x3xf64>) outs(%zeros : tensor<1x1x2x2xf64>) -> tensor<1x1x2x2xf64>
+  func.return %y : tensor<1x1x2x2xf64>
+}
+
 // CHECK-LABEL: func.func @maximum_with_one
 // CHECK: sparsert.spmm
 // CHECK: linalg.max

@@ -22,3 +22,23 @@ func.func @tall(%x: tensor<40x10xf16>) -> tensor<1x10xf16> {
   %y = sparsert.spmm %w, %x schedule <lowering = data, rows_per_panel = 1024, columns_per_thread = 3> : tensor<1x40xf16, #sparsert.csr>, tensor<40x10xf16> -> tensor<1x10xf16>
   func.return %y : tensor<1x10xf16>
 }
+
+// -----
+
+// expected-error@unknown {{sparsert-pack-pattern: expected all sums written by one write_panel in their order, to the rows of the same panel, or stored in their order, once each; without a window, to other memory than x, and nothing in between that touches memory}}
+func.func private @another_panel(%x: memref<2x8xf32>, %y: memref<2x8xf32>, %begin: index, %end: index) attributes {sparsert.kernel} {
+  %w = sparsert.constant row_offsets dense<[0, 1, 2]> : tensor<3xi32> column_indices dense<[0, 1]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : tensor<2x2xf32, #sparsert.csr>
+  %0 = sparsert.panel_product %w, %x[%begin] panel %begin group %begin panels dense<[[0], [1]]> : tensor<2x1xi32> splits dense<[[0, 2], [0, 2]]> : tensor<2x2xi32> : tensor<2x2xf32, #sparsert.csr>, memref<2x8xf32> -> f32
+  sparsert.write_panel %0 to %y[%begin] panel %end panels dense<[[0], [1]]> : tensor<2x1xi32> : f32 -> memref<2x8xf32>
+  func.return
+}
+
+// -----
+
+// expected-error@unknown {{sparsert-pack-pattern: expected sums that start at 0, x without a window, and positions only in a flat x}}
+func.func private @window(%x: memref<1x2x2x4xf32>, %y: memref<1x8xf32>, %begin: index) attributes {sparsert.kernel} {
+  %w = sparsert.constant row_offsets dense<[0, 1]> : tensor<2xi32> column_indices dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : tensor<1x2xf32, #sparsert.csr>
+  %0 = sparsert.panel_product %w, %x[%begin] window <batch = 1, channels = 2, image = [2, 4]> panel %begin group %begin panels dense<0> : tensor<1x1xi32> splits dense<[[0, 2]]> : tensor<1x2xi32> : tensor<1x2xf32, #sparsert.csr>, memref<1x2x2x4xf32> -> f32
+  sparsert.write_panel %0 to %y[%begin] panel %begin panels dense<0> : tensor<1x1xi32> : f32 -> memref<1x8xf32>
+  func.return
+}

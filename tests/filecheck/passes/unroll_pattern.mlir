@@ -56,3 +56,21 @@ func.func @no_nonzeros(%x: tensor<4x8xf32>) -> tensor<1x8xf32> {
   %0 = sparsert.tiled_spmm %w, %x schedule <> panels dense<0> : tensor<1x1xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<1x4xf32, #sparsert.csr>, tensor<4x8xf32> -> tensor<1x8xf32>
   func.return %0 : tensor<1x8xf32>
 }
+
+// Sums that go to the rows of another panel are written by a switch over that panel.
+
+// CHECK-LABEL: func.func @another_panel
+// CHECK-SAME: (%{{.*}}: memref<2x8xf32>, %{{.*}}: memref<2x8xf32>, %[[P:.*]]: index, %[[Q:.*]]: index)
+// CHECK: %[[S:.*]] = scf.index_switch %[[P]] -> f32
+// CHECK: scf.index_switch %[[Q]]
+// CHECK: case 0
+// CHECK-NEXT: sparsert.write_rows %[[S]] to %{{.*}} rows dense<0>
+// CHECK: default
+// CHECK-NEXT: sparsert.write_rows %[[S]] to %{{.*}} rows dense<1>
+func.func @another_panel(%x: memref<2x8xf32>, %y: memref<2x8xf32>, %p: index, %q: index) {
+  %w = sparsert.constant row_offsets dense<[0, 1, 2]> : tensor<3xi32> column_indices dense<[0, 1]> : tensor<2xi32> values dense<[1.0, 2.0]> : tensor<2xf32> : tensor<2x2xf32, #sparsert.csr>
+  %zero = arith.constant 0 : index
+  %0 = sparsert.panel_product %w, %x[%zero] panel %p group %zero panels dense<[[0], [1]]> : tensor<2x1xi32> splits dense<[[0, 2], [0, 2]]> : tensor<2x2xi32> : tensor<2x2xf32, #sparsert.csr>, memref<2x8xf32> -> f32
+  sparsert.write_panel %0 to %y[%zero] panel %q panels dense<[[0], [1]]> : tensor<2x1xi32> : f32 -> memref<2x8xf32>
+  func.return
+}

@@ -4,7 +4,7 @@
 // RUN: not sparsert-opt %s -p 'sparsert-map-to-gpu,sparsert-vectorize{columns-per-thread=0}' 2>&1 | filecheck %s --check-prefix=NONE
 
 // NONE: error: sparsert-vectorize: schedule: columns_per_thread must be a whole number of 1 or more, got 0
-// POWER: error: sparsert-vectorize: schedule: columns_per_thread must be a power of two on a GPU, got 3
+// POWER: error: sparsert-vectorize: schedule: columns_per_thread must be a power of two on a GPU, at most 1024, got 3
 // MULTIPLE: error: sparsert-vectorize: schedule: columns_per_thread = 16 needs a number of columns that is a multiple of it (or pairs of 16 bits), got N = 8
 // TWICE: error: sparsert-vectorize: expected lanes of one column, got vector<2xf32>
 

@@ -6,6 +6,8 @@ tiled    (tiled.py)    `tiled_spmm`: row panels and K groups decided
 thread   (thread.py)   any panel: `panel_product`, `write_panel`; a known panel: `accumulate`,
                        `write_rows`; lanes: `load_columns`, `store_columns`; which columns:
                        `first_column`, `column_tiles`
+staging  (staging.py)  copies of x beside other work: `async_copy`, `async_commit`, `async_wait`;
+                       `bulk_copy`, `make_signals`, `expect_bytes`, `await_bytes`
 cluster  (cluster.py)  sums from block to block: `open_inbox`, `send_columns`, `await_inbox`
 pointer  (pointer.py)  `ptr_accumulate`, `ptr_write_rows`: translated to LLVM IR text in bulk
 

@@ -11,7 +11,7 @@ from xdsl.printer import Printer
 from xdsl.utils.str_enum import StrEnum
 
 from sparsert_ir.errors import ArgumentError, ScheduleError
-from sparsert_ir.gpu.facts import MMA_DEPTH, WARP
+from sparsert_ir.gpu_facts import MMA_DEPTH, WARP
 from sparsert_ir.layout.packing import INDEX_LIMIT, MMA_LINES, StreamLayout
 from sparsert_ir.schedule import Schedule
 from sparsert_ir.window import Window

@@ -13,8 +13,10 @@ from xdsl.dialects.builtin import (
     Float64Type,
     IntegerAttr,
     MemRefType,
+    NoneAttr,
     TensorType,
     VectorType,
+    f16,
     i8,
     i16,
     i32,
@@ -42,9 +44,10 @@ def expect(holds: bool, what: str, expected: object, got: object) -> None:
         raise VerifyException(f"expected {what} {expected}, got {got}")
 
 
-def check_element_type(dense: Dense, what: str, bits: int = 32) -> None:
+def check_element_type(dense: Dense, what: str) -> None:
+    """Row numbers, offsets and the like are i32."""
     element_type = cast(Attribute, dense.get_element_type())
-    expect(str(element_type) == f"i{bits}", f"{what} of element type", f"i{bits}", element_type)
+    expect(element_type == i32, f"{what} of element type", i32, element_type)
 
 
 def check_float(element_type: Attribute, what: str) -> None:
@@ -66,12 +69,13 @@ def check_float_elements(dense: Dense | None, what: str) -> None:
 
 
 def check_memory(buffer: SSAValue, what: str, rank: int = 1) -> None:
-    """A memref of numbers and of known size, with at least `rank` dimensions."""
+    """A row-major memref of numbers and of known size, with at least `rank` dimensions."""
     kind = cast(MemRefType[Attribute], buffer.type)
     check_number(kind.element_type, what)
     shape = kind.get_shape()
     expect(len(shape) >= rank, f"{what} of rank", f"{rank} or more", len(shape))
     expect(min(shape) >= 0, f"{what} of", "known size", kind)
+    expect(isinstance(kind.layout, NoneAttr), f"{what} that is", "row-major, with no layout", kind)
 
 
 def check_lane(lane: Attribute) -> None:
@@ -111,6 +115,24 @@ def check_positive(number: IntegerAttr | None, what: str) -> None:
         expect(number.value.data >= 1, f"{what} of at least", 1, number.value.data)
 
 
+def check_fold(fold: IntegerAttr | None, x_element: Attribute) -> None:
+    """Products are added in the element type of x first only where it is f16."""
+    check_positive(fold, "fold")
+    if fold is not None and fold.value.data > 1:
+        expect(x_element == f16, "fold of 2 or more with x of element type", f16, x_element)
+
+
+def check_targets(numbers: Dense, what: str) -> None:
+    """Where sums go: different places, or -1 for nowhere."""
+    check_element_type(numbers, what)
+    places = to_numpy(numbers)
+    lowest = int(places.min(initial=0))
+    expect(lowest >= -1, f"{what} of at least", -1, lowest)
+    used = places[places >= 0]
+    once = np.unique(used).size == used.size
+    expect(once, f"{what} to be, but for -1,", "different", "some twice")
+
+
 def check_permutation(rows: IntArray, row_count: int) -> None:
     used = np.sort(rows[rows != -1], axis=None)
     whole = np.array_equal(used, np.arange(row_count, dtype=used.dtype))
@@ -140,11 +162,11 @@ def lane_element(lane: Attribute) -> AnyFloat:
 
 
 def check_sums(lanes: Sequence[SSAValue]) -> None:
-    """At least one lane, all of the same type, in which numbers are added: not bf16."""
+    """At least one lane, all of the same type, in which numbers are added: floats, not bf16."""
     expect(bool(lanes), "lanes, in number,", "1 or more", 0)
     check_lane(lanes[0].type)
     element = lane_element(lanes[0].type)
-    added = not isinstance(element, BFloat16Type)
+    added = isinstance(element, Float16Type | Float32Type | Float64Type)
     expect(added, "sums of element type", "f16, f32 or f64", element)
     for lane in lanes:
         expect(lane.type == lanes[0].type, "lanes all of type", lanes[0].type, lane.type)

@@ -21,7 +21,7 @@ from sparsert_ir.dialects.sparsert.checks import (
     check_memory,
     expect,
 )
-from sparsert_ir.gpu.facts import WORKGROUP
+from sparsert_ir.gpu_facts import WORKGROUP
 
 SIGNAL = MemRefType(i64, [1], memory_space=IntegerAttr(WORKGROUP, 64))
 """One signal of each block."""

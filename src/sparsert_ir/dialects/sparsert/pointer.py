@@ -35,9 +35,10 @@ from sparsert_ir.dialects.sparsert.checks import (
     POINTER,
     check_element_type,
     check_float_elements,
+    check_fold,
     check_initial,
-    check_positive,
     check_sums,
+    check_targets,
     expect,
     lane_width,
 )
@@ -94,7 +95,7 @@ class PtrAccumulateOp(IRDLOperation):
     def verify_(self) -> None:
         check_sums(self.sums)
         _check_pointers(self.x, lane_width(self.sums[0].type))
-        check_positive(self.fold, "fold")
+        check_fold(self.fold, self.element_type)
         guarded = self.guard_numbers is not None
         check_run(self.offsets, self.rows, self.values, len(self.sums), nonnegative=not guarded)
         check_initial(self.initial, self.sums)
@@ -116,6 +117,8 @@ def check_guards(numbers: Dense, values: Dense, guard_count: int, pointer_count:
         values.get_shape(),
         numbers.get_shape(),
     )
+    lowest = int(to_numpy(numbers).min(initial=0))
+    expect(lowest >= -1, "guard numbers of at least", -1, lowest)
     needed = (int(to_numpy(numbers).max(initial=-1)) + 1) * pointer_count
     expect(guard_count >= needed, "guards, in number, at least", needed, guard_count)
 
@@ -133,7 +136,7 @@ class PtrWriteRowsOp(IRDLOperation):
 
     y = var_operand_def(POINTER)
     residual = var_operand_def(POINTER)
-    second = opt_operand_def()
+    second = opt_operand_def(IntegerType(1))
     sums = var_operand_def(LANE)
     element_type = prop_def(FLOAT)
     offsets = prop_def(DENSE)
@@ -151,7 +154,7 @@ class PtrWriteRowsOp(IRDLOperation):
         " (`activation` $activation^)? (`residual` $residual^ `:` type($residual))?"
         " (`residual_after_activation` $residual_after_activation^)? (`invariant` $invariant^)?"
         " (`streaming` $streaming^)?"
-        " (`second` $second^ `:` type($second))? attr-dict `:` type($sums) `->` type($y)"
+        " (`second` $second^)? attr-dict `:` type($sums) `->` type($y)"
     )
 
     def __init__(
@@ -166,11 +169,12 @@ class PtrWriteRowsOp(IRDLOperation):
 
     def verify_(self) -> None:
         count = (len(self.sums),)
-        check_element_type(self.offsets, "offsets")
+        check_targets(self.offsets, "offsets")
         check_float_elements(self.bias, "bias")
-        expect(
-            self.offsets.get_shape() == count, "offsets of shape", count, self.offsets.get_shape()
-        )
+        for numbers, what in ((self.offsets, "offsets"), (self.bias, "bias")):
+            if numbers is not None:
+                shape = numbers.get_shape()
+                expect(shape == count, f"{what} of shape", count, shape)
         check_sums(self.sums)
         _check_pointers(self.y, lane_width(self.sums[0].type))
         if self.residual:

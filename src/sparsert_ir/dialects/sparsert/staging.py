@@ -25,7 +25,7 @@ from xdsl.irdl import (
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect
 
 from sparsert_ir.dialects.sparsert.checks import MEMREF, check_memory, expect
-from sparsert_ir.gpu.facts import ASYNC_COPY_BYTES, BULK_COPY_BYTES, WORKGROUP
+from sparsert_ir.gpu_facts import ASYNC_COPY_BYTES, BULK_COPY_BYTES, WORKGROUP
 
 SIGNALS = base(MemRefType)
 

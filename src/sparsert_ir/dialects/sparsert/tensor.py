@@ -4,7 +4,7 @@ from abc import ABC
 from typing import ClassVar, TypeAlias, TypedDict, Unpack, cast
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerAttr, TensorType, UnitAttr, i64
+from xdsl.dialects.builtin import IntegerAttr, NoneAttr, TensorType, UnitAttr, f32, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -31,7 +31,6 @@ from sparsert_ir.dialects.sparsert.checks import (
     TENSOR,
     check_element_type,
     check_float,
-    check_float_elements,
     check_sizes,
     expect,
 )
@@ -118,6 +117,7 @@ def check_product(
     check_sizes(weight.get_shape(), "a weight")
     check_sizes(x.get_shape(), "x")
     expect(weight.element_type == x.element_type, "x of element type", weight.element_type, x)
+    expect(isinstance(x.encoding, NoneAttr), "x that is", "dense, with no encoding", x)
     if window is not None:
         _check_convolution(weight, x, y, window)
         return
@@ -143,7 +143,9 @@ def check_epilogue(
     bias: Dense | None, residual: SSAValue | None, row_count: int, y: Attribute
 ) -> None:
     if bias is not None:
-        check_float_elements(bias, "bias")
+        element_type = cast(TensorType[Attribute], y).element_type
+        got = cast(Attribute, bias.get_element_type())
+        expect(got in (element_type, f32), "bias of element type", f"{element_type} (or f32)", got)
         expect(bias.get_shape() == (row_count,), "bias of shape", (row_count,), bias.get_shape())
     if residual is not None:
         expect(residual.type == y, "a residual of type", y, residual.type)
@@ -316,6 +318,7 @@ class BiasAddOp(IRDLOperation):
 
     def verify_(self) -> None:
         kind = cast(TensorType[Attribute], self.input.type)
+        check_float(kind.element_type, "an input")
         rank, axis = kind.get_num_dims(), self.dimension
         expect(0 <= axis < rank, "axis in", f"[0, {rank})", axis)
         expected = TensorType(kind.element_type, [kind.get_shape()[axis]])
@@ -340,6 +343,9 @@ class ReluOp(IRDLOperation):
     def __init__(self, operand: SSAValue | Operation):
         super().__init__(operands=[operand], result_types=[SSAValue.get(operand).type])
 
+    def verify_(self) -> None:
+        check_float(cast(TensorType[Attribute], self.input.type).element_type, "an input")
+
 
 @irdl_op_definition
 class ResidualAddOp(IRDLOperation):
@@ -359,3 +365,6 @@ class ResidualAddOp(IRDLOperation):
 
     def __init__(self, operand: SSAValue | Operation, residual: SSAValue | Operation):
         super().__init__(operands=[operand, residual], result_types=[SSAValue.get(operand).type])
+
+    def verify_(self) -> None:
+        check_float(cast(TensorType[Attribute], self.input.type).element_type, "an input")

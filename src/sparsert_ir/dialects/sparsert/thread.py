@@ -38,13 +38,16 @@ from sparsert_ir.dialects.sparsert.checks import (
     MEMREF,
     TENSOR,
     check_element_type,
+    check_float,
     check_float_elements,
+    check_fold,
     check_initial,
     check_lane,
     check_lane_of,
     check_memory,
     check_positive,
     check_sums,
+    check_targets,
     check_tiling,
     expect,
 )
@@ -207,12 +210,22 @@ def _check_indices(buffer: SSAValue, given: int, window: WindowAttr | None) -> N
 
 
 def _check_matrix(buffer: SSAValue, what: str, window: WindowAttr | None, lowest_rank: int) -> None:
-    """Memory that is taken for a matrix: of two dimensions (or one), or images with a window."""
+    """Memory that is taken for a matrix of floats: of two dimensions (or one), or images with a
+    window.
+    """
     check_memory(buffer, what, lowest_rank)
     kind = cast(MemRefType[Attribute], buffer.type)
+    check_float(kind.element_type, what)
     _check_window(kind, window)
     if window is None:
         expect(kind.get_num_dims() <= 2, f"{what} without a window of rank", 2, kind)
+
+
+def _check_rows_of_x(x: SSAValue, window: WindowAttr | None, highest: int, what: str) -> None:
+    """Verify that a product reads no rows (or elements, of a flat x) past the end."""
+    kind = cast(MemRefType[Attribute], x.type)
+    limit = kind.get_shape()[0] if window is None else window.data.depth
+    expect(highest < limit, f"{what} below", limit, highest)
 
 
 def _check_window(kind: MemRefType[Attribute], window: WindowAttr | None) -> None:
@@ -312,12 +325,14 @@ class PanelProductOp(IRDLOperation):
         weight = cast(TensorType[Attribute], self.weight.type)
         expect(weight.get_num_dims() == 2, "a weight of rank", 2, weight.get_num_dims())
         rows, columns = weight.get_shape()
-        check_positive(self.fold, "fold")
+        check_fold(self.fold, cast(MemRefType[Attribute], self.x.type).element_type)
         check_tiling(self.panels, self.splits, rows, columns)
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
         check_sums(self.sums)
-        if self.positions is not None:
+        if self.positions is None:
+            _check_rows_of_x(self.x, self.window, columns - 1, "columns")
+        else:
             self._check_positions(self.positions)
 
     def _check_positions(self, positions: Dense) -> None:
@@ -330,6 +345,8 @@ class PanelProductOp(IRDLOperation):
         if isinstance(self.weight.owner, ConstantOp):
             nonzeros, given = self.weight.owner.values.get_shape(), positions.get_shape()
             expect(given == nonzeros, "as many positions as values:", nonzeros, given)
+        highest = int(to_numpy(positions).max(initial=-1))
+        _check_rows_of_x(self.x, None, highest, "positions")
 
 
 @irdl_op_definition
@@ -388,14 +405,12 @@ class AccumulateOp(IRDLOperation):
 
     def verify_(self) -> None:
         _check_matrix(self.x, "x", self.window, 1)
-        check_positive(self.fold, "fold")
+        check_fold(self.fold, cast(MemRefType[Attribute], self.x.type).element_type)
         check_run(self.columns, self.rows, self.values, len(self.sums))
         check_sums(self.sums)
         check_initial(self.initial, self.sums)
-        kind = cast(MemRefType[Attribute], self.x.type)
-        limit = kind.get_shape()[0] if self.window is None else self.window.data.depth
         highest = int(to_numpy(self.columns).max(initial=-1))
-        expect(highest < limit, "columns below", limit, highest)
+        _check_rows_of_x(self.x, self.window, highest, "columns")
 
 
 def check_run(
@@ -486,7 +501,7 @@ class WritePanelOp(IRDLOperation):
     def verify_(self) -> None:
         shape = _check_written(self.y, self.residual, self.window)
         check_float_elements(self.bias, "bias")
-        check_element_type(self.panels, "panels")
+        check_targets(self.panels, "rows")
         expect(len(self.panels.get_shape()) == 2, "panels of rank", 2, len(self.panels.get_shape()))
         height = self.panels.get_shape()[1]
         expect(len(self.sums) == height, "sums, one per row of a panel:", height, len(self.sums))
@@ -536,7 +551,7 @@ class WriteRowsOp(IRDLOperation):
     def verify_(self) -> None:
         (y_rows,) = _check_written(self.y, self.residual, self.window)
         check_float_elements(self.bias, "bias")
-        check_element_type(self.rows, "rows")
+        check_targets(self.rows, "rows")
         expect(
             self.rows.get_shape() == (len(self.sums),),
             "rows of shape",

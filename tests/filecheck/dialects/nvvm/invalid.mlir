@@ -57,7 +57,15 @@ func.func @wait() {
 // -----
 
 func.func @factors(%a: vector<8xf16>, %b: vector<8xf16>, %c: vector<4xf32>) {
-  // expected-error@+1 {{expected 4 elements of f16 or bf16 per lane, got vector<8xf16>}}
+  // expected-error@+1 {{'nvvm.mma.sync': expected 4 elements of f16 or bf16 per lane, got vector<8xf16>}}
   %d = nvvm.mma.sync %a, %b, %c : vector<8xf16>, vector<8xf16>
+  func.return
+}
+
+// -----
+
+func.func @tiles(%p: !llvm.ptr<3>) {
+  // expected-error@+1 {{'nvvm.ldmatrix': expected 8 elements of f16 or bf16 per lane, got vector<8xf32>}}
+  %a = nvvm.ldmatrix %p : !llvm.ptr<3> -> vector<8xf32>
   func.return
 }

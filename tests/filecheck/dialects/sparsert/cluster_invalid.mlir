@@ -37,3 +37,11 @@ func.func @f(%s: memref<2xi64, 3 : i64>, %i: memref<4x8xf32, 3 : i64>) {
   "sparsert.await_inbox"(%s, %i) : (memref<2xi64, 3 : i64>, memref<4x8xf32, 3 : i64>) -> ()
   func.return
 }
+
+// -----
+
+func.func @f(%s: memref<1xi64, 3 : i64>, %i: memref<4x8xf32>) {
+  // expected-error@+1 {{'sparsert.await_inbox': expected an inbox in memory space 3, got memref<4x8xf32>}}
+  sparsert.await_inbox %s of %i : memref<4x8xf32>
+  func.return
+}

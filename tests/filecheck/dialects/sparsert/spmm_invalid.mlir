@@ -85,3 +85,11 @@ func.func @f(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x?xf32>) {
   %0 = sparsert.spmm %w, %x : tensor<2x3xf32, #sparsert.csr>, tensor<3x?xf32> -> tensor<2x?xf32>
   func.return
 }
+
+// -----
+
+func.func @f(%w: tensor<2x3xf32, #sparsert.csr>, %x: tensor<3x4xf32, #sparsert.csr>) {
+  // expected-error@+1 {{'sparsert.spmm': expected x that is dense, with no encoding, got tensor<3x4xf32, #sparsert.csr>}}
+  %y = sparsert.spmm %w, %x : tensor<2x3xf32, #sparsert.csr>, tensor<3x4xf32, #sparsert.csr> -> tensor<2x4xf32>
+  func.return
+}

@@ -77,3 +77,19 @@ func.func @f(%x: memref<4x8xf16>, %s: memref<6x4xf16, 3 : i64>, %b: memref<3xi64
   sparsert.bulk_copy %x[%i, %i] to %s[%i, %i] x %i signal %b[%i] : memref<4x8xf16> -> memref<6x4xf16, 3 : i64>, memref<3xi64, 3 : i64>
   func.return
 }
+
+// -----
+
+func.func @f(%b: memref<3xi64>, %i: index) {
+  // expected-error@+1 {{'sparsert.expect_bytes': expected signals such as memref<2xi64, 3 : i64>, got memref<3xi64>}}
+  sparsert.expect_bytes %b[%i], %i : memref<3xi64>
+  func.return
+}
+
+// -----
+
+func.func @f(%b: memref<0xi64, 3 : i64>, %i: index) {
+  // expected-error@+1 {{'sparsert.await_bytes': expected signals such as memref<2xi64, 3 : i64>, got memref<0xi64, 3 : i64>}}
+  sparsert.await_bytes %b[%i] parity %i : memref<0xi64, 3 : i64>
+  func.return
+}

@@ -365,3 +365,107 @@ func.func @f(%w: tensor<3x4xbf16, #sparsert.csr>, %x: memref<4x8xbf16>, %i: inde
   %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xbf16, #sparsert.csr>, memref<4x8xbf16> -> bf16, bf16
   func.return
 }
+
+// -----
+
+func.func @f(%w: tensor<1x4xf32, #sparsert.csr>, %x: memref<1x4x2x4xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected positions without a window, got one}}
+  %s = sparsert.panel_product %w, %x[%i] window <batch = 1, channels = 4, image = [2, 4]> positions dense<0> : tensor<1xi32> panel %i group %i panels dense<0> : tensor<1x1xi32> splits dense<[[0, 4]]> : tensor<1x2xi32> : tensor<1x4xf32, #sparsert.csr>, memref<1x4x2x4xf32> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<3x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected columns below 3, got 3}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<3x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<1x3x2x4xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected columns below 3, got 3}}
+  %s:2 = sparsert.panel_product %w, %x[%i] window <batch = 1, channels = 3, image = [2, 4]> panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<1x3x2x4xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<3x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected positions below 3, got 3}}
+  %s:2 = sparsert.panel_product %w, %x[%i] positions dense<[0, 3]> : tensor<2xi32> panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<3x8xf32> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<4x8xi8>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected x of element type bf16, f16, f32 or f64, got i8}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xi8> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<4x8xf32>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected sums of element type f16, f32 or f64, got i8}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xf32> -> vector<2xi8>, vector<2xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%w: tensor<3x4xf32, #sparsert.csr>, %x: memref<4x8xbf16>, %i: index) {
+  // expected-error@+1 {{'sparsert.panel_product': expected fold of 2 or more with x of element type f16, got bf16}}
+  %s:2 = sparsert.panel_product %w, %x[%i] panel %i group %i fold 2 panels dense<[[0, 2], [1, -1]]> : tensor<2x2xi32> splits dense<[[0, 4], [0, 4]]> : tensor<2x2xi32> : tensor<3x4xf32, #sparsert.csr>, memref<4x8xbf16> -> f32, f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xbf16>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected fold of 2 or more with x of element type f16, got bf16}}
+  %s = sparsert.accumulate %m[%i] fold 2 columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : memref<4x8xbf16> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%m: memref<4x8xf32, strided<[16, 1]>>, %i: index) {
+  // expected-error@+1 {{'sparsert.accumulate': expected x that is row-major, with no layout, got memref<4x8xf32, strided<[16, 1]>>}}
+  %s = sparsert.accumulate %m[%i] columns dense<0> : tensor<1xi32> rows dense<0> : tensor<1xi32> values dense<1.0> : tensor<1xf32> : memref<4x8xf32, strided<[16, 1]>> -> f32
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xi8>, %i: index, %s: f32) {
+  // expected-error@+1 {{'sparsert.write_panel': expected y of element type bf16, f16, f32 or f64, got i8}}
+  sparsert.write_panel %s to %y[%i] panel %i panels dense<0> : tensor<1x1xi32> : f32 -> memref<3x8xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
+  // expected-error@+1 {{'sparsert.write_panel': expected rows of at least -1, got -2}}
+  sparsert.write_panel %s, %s to %y[%i] panel %i panels dense<[[0, -2]]> : tensor<1x2xi32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
+  // expected-error@+1 {{'sparsert.write_panel': expected rows to be, but for -1, different, got some twice}}
+  sparsert.write_panel %s to %y[%i] panel %i panels dense<1> : tensor<2x1xi32> : f32 -> memref<3x8xf32>
+  func.return
+}
+
+// -----
+
+func.func @f(%y: memref<3x8xf32>, %i: index, %s: f32) {
+  // expected-error@+1 {{'sparsert.write_rows': expected rows to be, but for -1, different, got some twice}}
+  sparsert.write_rows %s, %s to %y[%i] rows dense<1> : tensor<2xi32> : f32, f32 -> memref<3x8xf32>
+  func.return
+}
