@@ -257,7 +257,7 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     for arguments, words in (
         (["-o", "picture.pdf"], ".svg or .png"),
         (["-o", str(tmp_path / "no" / "a.svg")], "cannot write"),
-        (["-o", "a.svg", "-n", "0"], "expected 1 or more"),
+        (["-o", "a.svg", "-n", "0"], "expected a whole number from 1 to"),
         (["-o", "a.svg", "--results", str(weights)], "cannot read results"),
         (["-o", "a.svg", "--kind", "roofline", "--target", "cpu"], "architecture"),
     ):
