@@ -2,6 +2,7 @@
 
 from sparsert_ir.emit.ptx import ARCHITECTURES, check_architecture
 from sparsert_ir.errors import ArgumentError
+from sparsert_ir.gpu_facts import architecture_number
 from sparsert_ir.runtime.device import find_gpu
 
 
@@ -19,8 +20,8 @@ def target_of(target: str | None) -> str:
 
 def nearest_architecture(architecture: str) -> str:
     """The newest architecture that we compile for and whose code runs on `architecture`."""
-    number = int(architecture.removeprefix("sm_"))
-    older = [known for known in ARCHITECTURES if int(known.removeprefix("sm_")) <= number]
+    number = architecture_number(architecture)
+    older = [known for known in ARCHITECTURES if architecture_number(known) <= number]
     if not older:
         raise ArgumentError(
             f"target: expected a GPU of {ARCHITECTURES[0]} or later, got {architecture}; use"

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> Report:
         store=output,
     )
     record = tune(read_layer(options), target_of(options.target), how)
+    stored = _is_stored(record, output)
     ordered = sorted(
         record.candidates, key=lambda one: (one.measured_us is None, one.measured_us or 0.0)
     )
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> Report:
     facts = [
         ("fastest", f"{microseconds(record.us)}: {record.schedule.words()}"),
         ("measured on", record.device),
-        ("written", str(output) if _is_stored(record, output) else "nothing, see the warning"),
+        ("written", str(output) if stored else "nothing, see the warning"),
     ]
     document = json.loads(record.to_json()) | {"output": str(output)}
     return Report(
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> Report:
         facts=facts,
         tables=[without_empty_columns(Table("", head, rows))],
         notes=[_LEGEND],
-        status=0 if _is_stored(record, output) else 1,
+        status=0 if stored else 1,
     )
 
 

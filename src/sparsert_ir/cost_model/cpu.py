@@ -74,7 +74,8 @@ without AVX-512)."""
 
 _OF_ONE_COLUMN, _COLUMNS_OF_A_VECTOR = 0.2, 8
 """Of a dense product's multiply-adds of a vector: what it takes for one column; up to how many
-columns it grows (numpy with OpenBLAS on the same processor, benchmarks/results/cpu.md)."""
+columns it grows. numpy with OpenBLAS: the first on the same processor (benchmarks/results/cpu.md,
+suite `tiny`), the second exploratory, on an Intel Xeon."""
 
 
 @functools.cache

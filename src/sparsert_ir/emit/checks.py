@@ -13,7 +13,7 @@ from xdsl.ir import Operation
 
 from sparsert_ir.dialects import nvvm
 from sparsert_ir.errors import IRError
-from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS, MIN_BLOCKS
+from sparsert_ir.gpu_facts import BLOCK_THREADS, CLUSTER_BLOCKS, MIN_BLOCKS, architecture_number
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTRINSIC = re.compile(r"llvm\.(fma|maximum|umin|ctpop|fabs)\.(v[0-9]+)?[a-z]+[0-9]+")
@@ -72,7 +72,7 @@ def check_module(module: Operation) -> None:
 
 def check_instructions(module: Operation, architecture: str) -> None:
     """Raise IRError for what the architecture lacks: LLVM would end the process."""
-    number = int(architecture.removeprefix("sm_").rstrip("af"))
+    number = architecture_number(architecture)
     for op in module.walk():
         for oldest, kinds in ((80, _FROM_SM_80), (90, _FROM_SM_90)):
             if isinstance(op, kinds) and number < oldest:

@@ -7,7 +7,8 @@ from xdsl.dialects import arith, scf
 from xdsl.ir import Block, Region, SSAValue
 
 from sparsert_ir.building import Code, Values
-from sparsert_ir.dialects import gpu, nvvm
+from sparsert_ir.dialects import gpu
+from sparsert_ir.gpu.overlap import await_kernel_before, launch_dependents
 from sparsert_ir.gpu.staging import SliceCopy
 from sparsert_ir.gpu.stream_arrays import Steps, StreamArrays
 from sparsert_ir.gpu.stream_choice import blocks_per_tile, tile_columns, tile_dimension
@@ -133,9 +134,9 @@ class StreamBody:
 
         Before the first one the block waits for the kernel before it.
         """
-        if number == 0 and self._schedule.launch == "overlapped":
-            code.do(nvvm.GridWaitOp())
-            code.do(nvvm.GridLaunchDependentsOp())
+        if number == 0:
+            await_kernel_before(code, self._schedule)
+            launch_dependents(code, self._schedule)
         layout, staged = self.arrays.layout, self.arrays.staged
         threads, width = self._schedule.threads, tile_columns(self._schedule)
         self._copy(code, number).write(code, self.arrays.x, staged, self.tile)
